@@ -1,0 +1,62 @@
+"""Train vision on rendered images, measure what survives on real ones, close the gap with few real labels.
+
+Names are imported on first use (PEP 562): importing torch, lightning and timm takes seconds.
+"""
+
+import importlib
+
+__version__ = "0.1.0"
+
+# Type checkers take this name for true; `from typing import TYPE_CHECKING` would cost more than the rest of the file.
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from perceptransfer.alignment import CORAL as CORAL
+    from perceptransfer.alignment import DANN as DANN
+    from perceptransfer.alignment import MCC as MCC
+    from perceptransfer.alignment import MMD as MMD
+    from perceptransfer.alignment import AlignmentLoss as AlignmentLoss
+    from perceptransfer.alignment import NoAlignment as NoAlignment
+    from perceptransfer.benchmark import RealFractionBenchmark as RealFractionBenchmark
+    from perceptransfer.data import Folder as Folder
+    from perceptransfer.data import FontDigits as FontDigits
+    from perceptransfer.data import ScannedDigits as ScannedDigits
+    from perceptransfer.data import TransferData as TransferData
+    from perceptransfer.metrics import TransferReport as TransferReport
+    from perceptransfer.models import Encoder as Encoder
+    from perceptransfer.pipeline import Ledger as Ledger
+    from perceptransfer.pipeline import Pipeline as Pipeline
+    from perceptransfer.pipeline import Store as Store
+    from perceptransfer.stages import Align as Align
+    from perceptransfer.stages import Finetune as Finetune
+    from perceptransfer.stages import Pretrain as Pretrain
+    from perceptransfer.stages import SelfTrain as SelfTrain
+    from perceptransfer.stages import Specialize as Specialize
+    from perceptransfer.tasks import Classification as Classification
+
+_ROOMS = {
+    "alignment": ("AlignmentLoss", "CORAL", "DANN", "MCC", "MMD", "NoAlignment"),
+    "benchmark": ("RealFractionBenchmark",),
+    "data": ("Folder", "FontDigits", "ScannedDigits", "TransferData"),
+    "metrics": ("TransferReport",),
+    "models": ("Encoder",),
+    "pipeline": ("Ledger", "Pipeline", "Store"),
+    "stages": ("Align", "Finetune", "Pretrain", "SelfTrain", "Specialize"),
+    "tasks": ("Classification",),
+}
+_HOME = {name: f"perceptransfer.{room}" for room, names in _ROOMS.items() for name in names}
+
+__all__ = ["__version__", *_HOME]
+
+if not TYPE_CHECKING:  # hidden from type checkers, for which it would make every misspelt name valid
+
+    def __getattr__(name: str) -> object:
+        if name not in _HOME:
+            raise AttributeError(f"module 'perceptransfer' has no attribute {name!r}")
+        value = getattr(importlib.import_module(_HOME[name]), name)
+        globals()[name] = value  # the next access does not come here
+        return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,105 @@
+"""The arms of the comparison, each made from the one pipeline under test so that nothing else differs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from perceptransfer.core.config import evolve
+from perceptransfer.core.errors import ConfigError
+from perceptransfer.pipeline import Pipeline
+from perceptransfer.stages import Align, Finetune, Pretrain, SelfTrain, Specialize
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One line of the table. ``labels``: has cells at fractions above 0; ``zero``: has a cell at fraction 0."""
+
+    name: str
+    description: str
+    labels: bool
+    zero: bool
+    build: Callable[[Pipeline], Pipeline]
+
+
+def _only(pipeline: Pipeline, **stages: object) -> Pipeline:
+    left_out: dict[str, object] = dict.fromkeys(pipeline.stages)
+    return evolve(pipeline, **{**left_out, **stages})
+
+
+def _pretrain(pipeline: Pipeline) -> Pretrain:
+    return pipeline.part(Pretrain)
+
+
+def total_steps(pipeline: Pipeline) -> int:
+    """Optimiser steps of all stages together."""
+    return sum(stage.total_steps for stage in pipeline.stages.values() if stage is not None)
+
+
+def _real_only(pipeline: Pipeline, steps: int) -> Pipeline:
+    return _only(pipeline, pretrain=evolve(_pretrain(pipeline), on=["labeled"], steps=steps))
+
+
+def _mix(pipeline: Pipeline) -> Pipeline:
+    steps = _pretrain(pipeline).total_steps + pipeline.part(Finetune).total_steps
+    return _only(pipeline, pretrain=evolve(_pretrain(pipeline), on=["synthetic", "labeled"], steps=steps))
+
+
+def _adabn(pipeline: Pipeline) -> Pipeline:
+    return _only(pipeline, pretrain=_pretrain(pipeline), specialize=Specialize(rollback=False))
+
+
+def _stages(*kinds: type[Align] | type[SelfTrain] | type[Finetune]) -> Callable[[Pipeline], Pipeline]:
+    def build(pipeline: Pipeline) -> Pipeline:
+        parts = {kind.name: pipeline.part(kind) for kind in kinds}
+        return _only(pipeline, pretrain=_pretrain(pipeline), **parts)
+
+    return build
+
+
+ARMS = {
+    arm.name: arm
+    for arm in (
+        Arm("A", "real-only from scratch", True, False, lambda p: _real_only(p, _pretrain(p).total_steps)),
+        Arm("A+", "real-only with the steps of the whole pipeline", True, False, lambda p: _real_only(p, total_steps(p))),
+        Arm("D", "synthetic-only", False, True, lambda p: _only(p, pretrain=_pretrain(p))),
+        Arm(
+            "D+",
+            "synthetic-only with the steps of the whole pipeline",
+            False,
+            True,
+            lambda p: _only(p, pretrain=evolve(_pretrain(p), steps=total_steps(p))),
+        ),
+        Arm("D'", "synthetic-only + AdaBN on unlabeled real", False, True, _adabn),
+        Arm("E", "mix of synthetic and real labels in every batch", True, False, _mix),
+        Arm("F", "synthetic → fine-tune", True, True, _stages(Finetune)),
+        Arm("G", "synthetic → align → fine-tune", True, True, _stages(Align, Finetune)),
+        Arm("H", "synthetic → self-train → fine-tune", True, True, _stages(SelfTrain, Finetune)),
+        Arm("I", "the whole pipeline", True, True, lambda p: p),
+    )
+}
+
+
+def choose(names: list[str] | None, pipeline: Pipeline) -> list[Arm]:
+    """Arms by name; ``None`` takes all that the pipeline's stages allow.
+
+    Raises:
+        ConfigError: an unknown name, or an arm whose stage the pipeline leaves out.
+    """
+    if names is None:
+        return [arm for arm in ARMS.values() if _possible(arm, pipeline)]
+    for name in names:
+        if name not in ARMS:
+            raise ConfigError(f"unknown arm {name!r}", key="arms", remedy=f"choose among {', '.join(ARMS)}")
+    arms = [ARMS[name] for name in dict.fromkeys(names)]
+    for arm in arms:
+        arm.build(pipeline)  # raises where a stage is missing
+    return arms
+
+
+def _possible(arm: Arm, pipeline: Pipeline) -> bool:
+    try:
+        arm.build(pipeline)
+    except ConfigError:
+        return False
+    return True

@@ -1,0 +1,183 @@
+"""The curve: score against real labels spent, with zero as a point of its own, broken off the log axis."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, NullLocator
+
+from perceptransfer.benchmark.text import number, share
+
+# Okabe and Ito's palette: told apart also with colour-vision deficiency. The four arms of the story get its strongest.
+KEY_ARMS = {"I": "#0072B2", "F": "#E69F00", "D": "#D55E00", "A": "#1a1a1a"}
+_THIN_COLOURS = ("#56B4E9", "#009E73", "#CC79A7", "#8c8c8c", "#7a5c3e", "#5b5ea6", "#9bb000")
+_MARKERS = {"I": "o", "F": "s", "D": "D", "A": "^"}
+_THIN_MARKERS = ("v", "P", "X", "<", ">", "h", "d")
+_INK, _SOFT, _GRID = "#20242a", "#6b7280", "#e8eaee"
+
+
+@dataclass(frozen=True)
+class Style:
+    """How one arm is drawn."""
+
+    colour: str
+    marker: str
+    key: bool
+
+    @property
+    def width(self) -> float:
+        """Line width in points."""
+        return 2.6 if self.key else 1.1
+
+
+def arm_styles(arms: Mapping[str, Any]) -> dict[str, Style]:
+    """Style of each arm; the same arm of the same grid always gets the same one."""
+    thin = [name for name in sorted(arms) if name not in KEY_ARMS]
+    styles = {name: Style(KEY_ARMS[name], _MARKERS[name], True) for name in KEY_ARMS if name in arms}
+    for i, name in enumerate(thin):
+        styles[name] = Style(_THIN_COLOURS[i % len(_THIN_COLOURS)], _THIN_MARKERS[i % len(_THIN_MARKERS)], False)
+    return styles
+
+
+def draw_curve(task: Mapping[str, Any], descriptions: Mapping[str, str], title: str) -> bytes:
+    """PNG of one task's summary (`summarise(rows)["tasks"][name]`).
+
+    ``descriptions`` maps arms to their legend text. Bands and bars are the summary's intervals. An arm that has only a
+    zero-label score is continued as a dotted level; the best real-only score at all labels is the dashed line.
+    """
+    styles = arm_styles(task["arms"])
+    figure = Figure(figsize=(11.5, 5.6), dpi=160, facecolor="white")
+    zero, rest = figure.subplots(1, 2, sharey=True, width_ratios=[1, 6.2])
+    figure.subplots_adjust(left=0.075, right=0.70, top=0.86, bottom=0.155, wspace=0.035)
+    for name in sorted(styles, key=lambda item: styles[item].key):
+        _draw_arm(zero, rest, task["arms"][name]["points"], styles[name], _dodge(name, styles))
+    _draw_oracle(zero, rest, task)
+    _axes(zero, rest, task)
+    _legend(figure, task, styles, descriptions)
+    figure.text(0.075, 0.945, title, fontsize=14, fontweight="bold", color=_INK, ha="left", va="center")
+    seeds, items = len(task["seeds"]), task["n_test"]
+    note = f"mean over {seeds} seed{'s' * (seeds != 1)}, 95 % interval"
+    note += f" · {items} real test items" if items else ""
+    figure.text(0.075, 0.898, note, fontsize=10, color=_SOFT, ha="left", va="center")
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def _dodge(name: str, styles: Mapping[str, Style]) -> float:
+    """Place of an arm's zero-label marker, so that intervals stand beside each other."""
+    order = sorted(styles)
+    return 0.0 if len(order) == 1 else -0.62 + 1.24 * order.index(name) / (len(order) - 1)
+
+
+def _draw_arm(zero: Axes, rest: Axes, points: list[dict[str, Any]], style: Style, dodge: float) -> None:
+    drawn = [point for point in points if point["score"]["value"] is not None]
+    order = 4 if style.key else 3
+    look: dict[str, Any] = {"color": style.colour, "marker": style.marker, "zorder": order}
+    look |= {"markersize": 7.5 if style.key else 4.5, "markeredgecolor": "white", "markeredgewidth": 0.8}
+    at_zero = [point["score"] for point in drawn if point["labels"] == 0]
+    for score in at_zero:
+        zero.vlines(dodge, score["low"], score["high"], color=style.colour, linewidth=style.width, zorder=order)
+        zero.plot([dodge], [score["value"]], linestyle="none", **look)
+    some = sorted((point for point in drawn if point["labels"] > 0), key=lambda point: float(point["labels"]))
+    if some:
+        x = [point["labels"] for point in some]
+        low, high = ([point["score"][end] for point in some] for end in ("low", "high"))
+        rest.fill_between(x, low, high, color=style.colour, alpha=0.20 if style.key else 0.08, linewidth=0, zorder=order)
+        rest.plot(x, [point["score"]["value"] for point in some], linewidth=style.width, **look)
+    elif at_zero:
+        for axes in (zero, rest):
+            axes.axhline(
+                at_zero[0]["value"], color=style.colour, linewidth=0.6 * style.width, linestyle=(0, (1, 2)), zorder=2
+            )
+
+
+def _draw_oracle(zero: Axes, rest: Axes, task: Mapping[str, Any]) -> None:
+    oracle = task["oracle"]["score"]["value"]
+    if oracle is None:
+        return
+    for axes in (zero, rest):
+        axes.axhline(oracle, color=_INK, linewidth=1.1, linestyle=(0, (6, 3)), zorder=2)
+    text = f"all real labels, no synthetic: {number(oracle, task['metric'], unit=True)}"
+    above = task["direction"] == "higher"
+    rest.annotate(
+        text,
+        (0.008, oracle),
+        xycoords=("axes fraction", "data"),
+        xytext=(0, 5 if above else -5),
+        textcoords="offset points",
+        fontsize=9.5,
+        color=_INK,
+        va="bottom" if above else "top",
+    )
+
+
+def _axes(zero: Axes, rest: Axes, task: Mapping[str, Any]) -> None:
+    shares: dict[float, list[float]] = {}
+    for arm in task["arms"].values():
+        for point in arm["points"]:
+            shares.setdefault(point["labels"], []).append(point["fraction"])
+    ticks = sorted(labels for labels in shares if labels > 0)
+    rest.set_xscale("log")
+    rest.set_xticks(ticks, [f"{labels:g}\n{_span(shares[labels])}" for labels in ticks])
+    rest.xaxis.set_minor_locator(NullLocator())
+    if ticks:
+        rest.set_xlim(ticks[0] / 1.22, ticks[-1] * 1.22)
+    zero.set_xlim(-1, 1)
+    zero.set_xticks([0.0], ["0\nnone"])
+    low, high = zero.get_ylim()
+    room = 0.07 * (high - low)
+    zero.set_ylim(low, high + room if task["direction"] == "higher" else high)
+    zero.yaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value, task["metric"], digits=0)))
+    for axes in (zero, rest):
+        axes.grid(axis="y", color=_GRID, linewidth=1)
+        axes.set_axisbelow(True)
+        axes.tick_params(colors=_INK, labelsize=10.5, length=0, pad=6)
+        for side in ("top", "left", "right"):
+            axes.spines[side].set_visible(False)
+        axes.spines["bottom"].set_color(_SOFT)
+    rest.tick_params(left=False, labelleft=False)
+    slash: dict[str, Any] = {"marker": [(-0.6, -1), (0.6, 1)], "markersize": 9, "linestyle": "none", "clip_on": False}
+    slash |= {"color": _SOFT, "markeredgewidth": 1.2}
+    zero.plot([1], [0], transform=zero.transAxes, **slash)
+    rest.plot([0], [0], transform=rest.transAxes, **slash)
+    unit = " (%)" if number(1.0, task["metric"]) == "100.0" else ""
+    zero.set_ylabel(f"{task['metric'].replace('_', ' ')} on the real test{unit}", fontsize=11, color=_INK, labelpad=8)
+    rest.set_xlabel("real labels spent (log scale), share of all available", fontsize=11, color=_INK, labelpad=8)
+
+
+def _span(fractions: list[float]) -> str:
+    low, high = min(fractions), max(fractions)
+    return share(low) if low == high else f"{share(low).removesuffix(' %')}-{share(high)}"
+
+
+def _legend(
+    figure: Figure, task: Mapping[str, Any], styles: Mapping[str, Style], descriptions: Mapping[str, str]
+) -> None:
+    names = [name for name in KEY_ARMS if name in styles] + sorted(name for name in styles if name not in KEY_ARMS)
+    handles = [
+        Line2D([], [], color=styles[name].colour, marker=styles[name].marker, linewidth=styles[name].width)
+        for name in names
+    ]
+    texts = [_wrap(f"{name}  {descriptions.get(name, '')}".strip()) for name in names]
+    legend = figure.legend(
+        handles, texts, loc="upper left", bbox_to_anchor=(0.712, 0.875), frameon=False, fontsize=10, labelspacing=0.75
+    )
+    for name, text in zip(names, legend.get_texts(), strict=True):
+        text.set_color(_INK if styles[name].key else _SOFT)
+        text.set_fontweight("bold" if styles[name].key else "normal")
+
+
+def _wrap(text: str, width: int = 34) -> str:
+    lines = [""]
+    for word in text.split(" "):
+        if len(lines[-1]) + len(word) > width and lines[-1]:
+            lines.append("    ")
+        lines[-1] += word + " "
+    return "\n".join(line.rstrip() for line in lines)

@@ -1,0 +1,180 @@
+"""What the HTML report draws beside curve and tables, as plain data: bars, confusion matrices, evidence, images."""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from perceptransfer.benchmark import text
+from perceptransfer.benchmark.description import Samples
+from perceptransfer.benchmark.figures import arm_styles
+from perceptransfer.benchmark.headline import speaker
+from perceptransfer.benchmark.rows import Row
+
+_SHOWN_SIDE = 160  # pixels of the longer side of an embedded sample; larger ones would only bloat the file
+
+
+def key_numbers(task: Mapping[str, Any]) -> list[dict[str, str]]:
+    """The few numbers that stand at the top, of the arm that speaks for the run."""
+    arm = speaker(task)
+    if arm is None:
+        return []
+    metric, content = task["metric"], task["arms"][arm]
+    point = next(point for point in content["points"] if point["score"]["value"] is not None)
+    spent = "no real labels" if point["labels"] == 0 else f"{point['labels']:g} real labels"
+    ratio, closed = (text.ratio(point[key], digits=3).split(" ", 1) for key in ("ratio", "gap_closed"))
+    saved = text.ratio(content["label_savings"].get("0.01"), digits=1, suffix="\u00d7").split(" [", 1)
+    need = text.ratio(content["n_to"]["0.95"], digits=0).split(" [", 1)
+    return [
+        {
+            "label": f"{metric.replace('_', ' ')}, {spent}",
+            "value": text.number(point["score"]["value"], metric, unit=True),
+            "note": text.interval(point["score"], metric),
+        },
+        {"label": f"transfer ratio, {spent}", "value": ratio[0], "note": "".join(ratio[1:])},
+        {"label": f"gap closed, {spent}", "value": closed[0], "note": "".join(closed[1:])},
+        {"label": "labels saved at 1 %", "value": saved[0], "note": "".join(f"[{part}" for part in saved[1:])},
+        {"label": "labels to 95 % of full real", "value": need[0], "note": "".join(f"[{part}" for part in need[1:])},
+    ]
+
+
+def per_class(task: Mapping[str, Any], fraction: float) -> dict[str, Any] | None:
+    """Recall of each class for every arm that has a cell at the fraction; ``None`` when none has."""
+    styles = arm_styles(task["arms"])
+    arms = []
+    for arm, content in task["arms"].items():
+        found = [point for point in content["points"] if point["fraction"] == fraction and point["per_class"]]
+        arms += [{"name": arm, "colour": styles[arm].colour, "values": found[0]["per_class"]}] if found else []
+    if not arms:
+        return None
+    classes = list(dict.fromkeys(name for arm in arms for name in arm["values"]))
+    return {"share": text.share(fraction), "classes": classes, "arms": arms}
+
+
+def chosen_fraction(task: Mapping[str, Any]) -> float | None:
+    """The smallest fraction above zero: where a few labels matter most."""
+    return min((fraction for fraction in task["fractions"] if fraction > 0), default=None)
+
+
+def confusion(rows: Iterable[Row], arm: str, fraction: float) -> dict[str, Any] | None:
+    """Confusion matrix summed over seeds, each row in shares of its class; ``None`` when no cell has one."""
+    cells = [row for row in rows if (row.arm, row.fraction) == (arm, fraction) and row.confusion]
+    if not cells:
+        return None
+    counts = np.sum([row.confusion for row in cells], axis=0)
+    classes = list(cells[0].per_class) or [str(k) for k in range(len(counts))]
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    body = [
+        [_confusion_cell(shares[i, j], int(counts[i, j]), classes[i], classes[j], i == j) for j in range(len(classes))]
+        for i in range(len(classes))
+    ]
+    return {"arm": arm, "share": text.share(fraction), "classes": classes, "body": body, "seeds": len(cells)}
+
+
+def _confusion_cell(share: float, count: int, true: str, predicted: str, right: bool) -> dict[str, str]:
+    colour = "0, 114, 178" if right else "213, 94, 0"
+    # Square root: errors of a few percent are what one looks for.
+    strength = share if right else math.sqrt(share)
+    return {
+        "text": f"{100 * share:.0f}" if count else "",
+        "style": f"background: rgba({colour}, {0.85 * strength:.3f});" + (" color: #fff;" if strength > 0.6 else ""),
+        "title": f"true {true}, predicted {predicted}: {count} ({100 * share:.1f} %)",
+    }
+
+
+def evidence(rows: Iterable[Row], arm: str, fraction: float) -> dict[str, Any]:
+    """What the stages of one cell reported without reading labels, mean over seeds."""
+    reports = [row.report for row in rows if (row.arm, row.fraction) == (arm, fraction) and row.report]
+    found = [report["self_train"]["rounds"] for report in reports if _mapping(report, "self_train").get("rounds")]
+    kept = []
+    for number in range(max(map(len, found), default=0)):
+        parts = [rounds[number].get("kept_per_class", {}) for rounds in found if number < len(rounds)]
+        kept.append(_mean_by_name(parts))
+    priors = [prior for report in reports if "target" in (prior := _mapping(_mapping(report, "align"), "prior"))]
+    validators = [
+        {
+            "stage": stage,
+            "before": _mean_by_name([_mapping(_mapping(report, stage), "validators_before") for report in reports]),
+            "after": _mean_by_name([_mapping(_mapping(report, stage), "validators_after") for report in reports]),
+        }
+        for stage in ("align", "self_train", "specialize")
+        if any(_mapping(report, stage).get("validators_after") for report in reports)
+    ]
+    return {
+        "arm": arm,
+        "share": text.share(fraction),
+        "kept": kept,
+        "prior": {key: _mean_by_name([prior[key] for prior in priors]) for key in ("source", "target")} if priors else {},
+        "distance": float(np.mean([prior["total_variation"] for prior in priors])) if priors else None,
+        "validators": validators,
+    }
+
+
+def alarms(rows: Iterable[Row]) -> list[str]:
+    """Every alarm that a stage raised, one line for each arm and stage."""
+    seen: dict[tuple[str, str], set[int]] = {}
+    for row in rows:
+        for stage, report in row.report.items():
+            if not isinstance(report, Mapping):
+                continue
+            prior = _mapping(report, "prior")
+            told = [str(alarm) for alarm in report.get("alarms") or []]
+            told += ["class balance of the real images differs from the synthetic one"] * bool(prior.get("alarm"))
+            told += ["AdaBN was taken back: the validator fell"] * bool(report.get("rolled_back"))
+            for alarm in told:
+                seen.setdefault((row.arm, f"{stage}: {alarm}"), set()).add(row.seed)
+    return [
+        f"{arm}, {alarm} (seed{'s' * (len(seeds) > 1)} {', '.join(map(str, sorted(seeds)))})"
+        for (arm, alarm), seeds in sorted(seen.items())
+    ]
+
+
+def _mapping(report: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    value = report.get(key)
+    return value if isinstance(value, Mapping) else {}
+
+
+def _mean_by_name(parts: Sequence[Mapping[str, float | None]]) -> dict[str, float | None]:
+    names = list(dict.fromkeys(name for part in parts for name in part))
+    values = {name: [value for part in parts if (value := part.get(name)) is not None] for name in names}
+    return {name: float(np.mean(known)) if known else None for name, known in values.items()}
+
+
+def sheets(samples: Samples | None) -> list[dict[str, Any]]:
+    """Sample images of both domains as data URIs with captions."""
+    if samples is None:
+        return []
+    pairs = (
+        ("synthetic", samples.synthetic, samples.synthetic_names),
+        ("real", samples.real, samples.real_names),
+    )
+    return [
+        {
+            "domain": name,
+            "pixelated": max(images.shape[1:3]) < 64,
+            "images": [
+                {"uri": _uri(image), "name": str(names[i]) if i < len(names) else ""} for i, image in enumerate(images)
+            ],
+        }
+        for name, images, names in pairs
+        if len(images)
+    ]
+
+
+def _uri(image: np.ndarray[Any, np.dtype[np.uint8]]) -> str:
+    picture = Image.fromarray(image)
+    picture.thumbnail((_SHOWN_SIDE, _SHOWN_SIDE))
+    buffer = io.BytesIO()
+    picture.save(buffer, format="PNG", optimize=True)
+    return data_uri(buffer.getvalue())
+
+
+def data_uri(png: bytes) -> str:
+    """A PNG that needs no file beside the page."""
+    return "data:image/png;base64," + base64.b64encode(png).decode()

@@ -1,0 +1,40 @@
+"""Floor 8: the one door. Help and version answer without importing torch."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+HELP = """usage: perceptransfer COMMAND [options]
+
+Train vision on rendered images, measure what survives on real ones, close the gap with few real labels.
+
+commands:
+  benchmark   score against the share of real labels, for every arm; without options: the embedded digits
+  run         one pipeline: pretrain, align, self-train, fine-tune, specialize
+  report      write summary, table, curve and HTML report of a results folder again
+  ledger      verify or show the record of what was computed from what
+
+  perceptransfer COMMAND --help         all options of a command
+  perceptransfer COMMAND --print_config the configuration as YAML, to be edited and given back by --config
+  perceptransfer --version
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command line and return the exit code: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(HELP, end="")
+        return 0
+    if words[0] == "--version":
+        from importlib.metadata import version
+
+        print(f"perceptransfer {version('perceptransfer')}")
+        return 0
+    if words[0] not in ("benchmark", "run", "report", "ledger"):
+        print(f"error: unknown command {words[0]!r}\n\n{HELP}", end="", file=sys.stderr)
+        return 2
+    from perceptransfer.cli.parse import call
+
+    return call(words[0], words[1:])

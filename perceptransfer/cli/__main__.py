@@ -1,0 +1,5 @@
+"""``python -m perceptransfer.cli``."""
+
+from perceptransfer.cli import main
+
+raise SystemExit(main())

@@ -1,0 +1,54 @@
+"""From command-line words to a typed call, and from typed errors to exit codes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from jsonargparse import ActionConfigFile, ArgumentParser
+
+from perceptransfer.cli import commands
+from perceptransfer.core.errors import PerceptransferError
+
+EMBEDDED = Path(commands.__file__).parents[1] / "benchmark" / "digits.yaml"
+FUNCTIONS = {
+    "benchmark": commands.benchmark,
+    "run": commands.run,
+    "report": commands.report,
+    "ledger": commands.ledger,
+}
+WITH_DEFAULT_CONFIG = {"benchmark", "run"}
+
+
+def parser_for(command: str) -> ArgumentParser:
+    """Parser whose options are the arguments of the command's function."""
+    function = FUNCTIONS[command]
+    parser = ArgumentParser(prog=f"perceptransfer {command}", description=(function.__doc__ or "").split("\n\n")[0])
+    if command in WITH_DEFAULT_CONFIG:
+        parser.add_argument(
+            "--config",
+            action=ActionConfigFile,
+            help="YAML file; several are merged in order, later options win (default: the embedded digits)",
+        )
+    parser.add_function_arguments(function, as_positional=command in ("report", "ledger"))
+    return parser
+
+
+def call(command: str, words: Sequence[str]) -> int:
+    """Parse, run, and turn errors into a message and an exit code."""
+    words = list(words)
+    if command in WITH_DEFAULT_CONFIG and not any(word.split("=")[0] == "--config" for word in words):
+        words = ["--config", str(EMBEDDED), *words]
+    sys.path.insert(0, "")  # a user's own loss or image source in the working folder
+    try:
+        parser = parser_for(command)
+        config = parser.parse_args(words)
+        config.pop("config", None)
+        return FUNCTIONS[command](**parser.instantiate(config).as_dict())
+    except PerceptransferError as error:
+        print(f"error: {type(error).__name__}: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("interrupted: what is finished is kept; the same command goes on from there", file=sys.stderr)
+        return 130

@@ -1,0 +1,1 @@
+"""Floor 0: what every room may use and what uses none of them."""

@@ -1,0 +1,116 @@
+"""What stages read: images of one role with exactly the labels that the role may see."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perceptransfer.core.config import digest
+from perceptransfer.core.errors import DataError
+from perceptransfer.data.source import ImageSet, Indices, Pixels
+
+Role = Literal["synthetic", "synthetic_val", "unlabeled", "device", "labeled", "val", "test"]
+
+
+class Domain:
+    """Images of one role, with their labels unless the role has none.
+
+    The labels that the role does not see are not stored in it: what it holds of the image set is stripped.
+    ``fingerprint`` identifies content, groups, size and visible labels.
+    """
+
+    def __init__(
+        self, role: Role | str, images: ImageSet, indices: Indices | None = None, labels: Indices | None = None
+    ) -> None:
+        """Take some (default: all) ``images``; ``labels`` belong to the chosen ones, ``None`` for a role without.
+
+        Raises:
+            DataError: another number of labels than images, or a label outside the classes.
+        """
+        self.role, self.classes, self.size = role, images.classes, images.size
+        chosen = np.arange(len(images)) if indices is None else np.asarray(indices, dtype=np.int64)
+        self._images, self._indices = images.stripped(), chosen
+        self._labels = None if labels is None else np.array(labels, dtype=np.int64)
+        self.groups: tuple[str | None, ...] = tuple(images.records[int(i)].group for i in chosen)
+        if self._labels is not None:
+            if self._labels.shape != chosen.shape:
+                raise DataError(f"{len(chosen)} images but labels of shape {self._labels.shape}", where=role)
+            if len(chosen) and not 0 <= self._labels.min() <= self._labels.max() < len(self.classes):
+                raise DataError(f"labels must be 0..{len(self.classes) - 1}", where=role)
+        named = None if self._labels is None else [self.classes[i] for i in self._labels]
+        self.fingerprint = digest([list(self.classes), self._images.digest(chosen), named])
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether `labels` may be read."""
+        return self._labels is not None
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """Class index of every image, ``int64 [n]``, a copy.
+
+        Raises:
+            DataError: this role has no labels.
+        """
+        if self._labels is None:
+            raise DataError("this domain has no labels", where=self.role, remedy="use a stage that reads no labels")
+        return self._labels.copy()
+
+    def images(self, indices: Indices) -> Pixels:
+        """Images by their position in this domain, ``uint8 [n, H, W, 3]``, a copy."""
+        return self._images.images(self._indices[np.asarray(indices, dtype=np.int64)])
+
+    @property
+    def hashes(self) -> tuple[str, ...]:
+        """Content hash of every image, by which images of two domains can be compared."""
+        return tuple(self._images.records[int(i)].sha256 for i in self._indices)
+
+    def subset(self, indices: Indices) -> Domain:
+        """Some of the images, with their labels where the role has any."""
+        kept = np.asarray(indices, dtype=np.int64)
+        labels = None if self._labels is None else self._labels[kept]
+        return Domain(self.role, self._images, self._indices[kept], labels)
+
+    def with_labels(self, labels: Indices, indices: Indices | None = None, role: str = "pseudo") -> Domain:
+        """The same images, or those at ``indices``, with other labels, such as a teacher's predictions."""
+        kept = self._indices if indices is None else self._indices[np.asarray(indices, dtype=np.int64)]
+        return Domain(role, self._images, kept, labels)
+
+
+def union(role: str, domains: Sequence[Domain]) -> Domain:
+    """All images and labels of several domains of the same classes and size, in order.
+
+    Raises:
+        DataError: other classes or sizes, none at all, or a domain without labels.
+        TestDomainError: one of them is the test domain.
+    """
+    if not domains:
+        raise DataError("a union needs at least one domain", where=role)
+    if len({(domain.classes, domain.size) for domain in domains}) > 1:
+        raise DataError(f"domains differ in classes or size: {[(d.role, d.classes, d.size) for d in domains]}")
+    labels = np.concatenate([domain.labels for domain in domains])
+    records = [domain._images.records[int(i)] for domain in domains for i in domain._indices]
+    joined = ImageSet(records, domains[0].classes, domains[0].size, read=_Joined(tuple(domains)))
+    return Domain(role, joined, None, labels)
+
+
+@dataclass(frozen=True)
+class _Joined:
+    """Reads the i-th image of several domains laid end to end."""
+
+    domains: tuple[Domain, ...]
+
+    def __call__(self, index: int) -> Pixels:
+        for domain in self.domains:
+            if index < len(domain):
+                image: Pixels = domain.images([index])[0]
+                return image
+            index -= len(domain)
+        raise IndexError(index)

@@ -1,0 +1,39 @@
+"""Floor 4: one LightningModule a training regime, and what runs and reads them."""
+
+from perceptransfer.learning.alignment import AlignmentModule as AlignmentModule
+from perceptransfer.learning.build import build_model as build_model
+from perceptransfer.learning.build import build_tasks as build_tasks
+from perceptransfer.learning.build import initial_checkpoint as initial_checkpoint
+from perceptransfer.learning.build import to_checkpoint as to_checkpoint
+from perceptransfer.learning.fit import Runtime as Runtime
+from perceptransfer.learning.fit import fit as fit
+from perceptransfer.learning.optim import Optim as Optim
+from perceptransfer.learning.predict import Predictions as Predictions
+from perceptransfer.learning.predict import predict as predict
+from perceptransfer.learning.predict import predict_images as predict_images
+from perceptransfer.learning.predict import predictor as predictor
+from perceptransfer.learning.self_training import PseudoLabels as PseudoLabels
+from perceptransfer.learning.self_training import SelfTrainingModule as SelfTrainingModule
+from perceptransfer.learning.self_training import choose_pseudo_labels as choose_pseudo_labels
+from perceptransfer.learning.supervised import NormMode as NormMode
+from perceptransfer.learning.supervised import SupervisedModule as SupervisedModule
+
+__all__ = [
+    "AlignmentModule",
+    "NormMode",
+    "Optim",
+    "Predictions",
+    "PseudoLabels",
+    "Runtime",
+    "SelfTrainingModule",
+    "SupervisedModule",
+    "build_model",
+    "build_tasks",
+    "choose_pseudo_labels",
+    "fit",
+    "initial_checkpoint",
+    "predict",
+    "predict_images",
+    "predictor",
+    "to_checkpoint",
+]

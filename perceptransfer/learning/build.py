@@ -1,0 +1,50 @@
+"""From a checkpoint to a model and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from perceptransfer.core.checkpoint import Checkpoint
+from perceptransfer.core.config import config_of, instantiate
+from perceptransfer.core.errors import StoreError
+from perceptransfer.core.seeding import seed_everything
+from perceptransfer.models import Encoder, PerceptionModel
+from perceptransfer.tasks import Task
+
+
+def initial_checkpoint(encoder: Encoder, tasks: Sequence[Task]) -> Checkpoint:
+    """Checkpoint before the first stage: what to build, no weights yet."""
+    return Checkpoint(model={"encoder": config_of(encoder), "tasks": config_of(list(tasks))})
+
+
+def build_tasks(checkpoint: Checkpoint) -> list[Task]:
+    """The tasks that the checkpoint's heads serve."""
+    tasks: list[Task] = instantiate(checkpoint.model["tasks"])
+    return tasks
+
+
+def build_model(checkpoint: Checkpoint, *, seed: int) -> PerceptionModel:
+    """Model with the checkpoint's weights, or initialised from ``seed`` where it holds none yet.
+
+    Raises:
+        StoreError: weights that do not fit the architecture.
+    """
+    seed_everything(seed)
+    encoder: Encoder = instantiate(checkpoint.model["encoder"])
+    heads = {task.name: task.make_head(encoder.dim, encoder.channels) for task in build_tasks(checkpoint)}
+    model = PerceptionModel(encoder, heads)
+    if checkpoint.state:
+        try:
+            model.load_state_dict(dict(checkpoint.state))
+        except RuntimeError as error:
+            raise StoreError(
+                f"weights do not fit the model: {error}", remedy="use the checkpoint with the config it came from"
+            ) from error
+    return model
+
+
+def to_checkpoint(model: PerceptionModel, parent: Checkpoint, meta: Mapping[str, Any] | None = None) -> Checkpoint:
+    """Checkpoint of a trained model; tensors are copied to the CPU."""
+    state = {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
+    return Checkpoint(model=parent.model, state=state, meta=dict(meta or {}))

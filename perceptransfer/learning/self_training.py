@@ -1,0 +1,98 @@
+"""Which predictions of a teacher to believe, and training on them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from perceptransfer.alignment import AlignmentLoss
+from perceptransfer.core.features import IMAGE, SOURCE, TARGET
+from perceptransfer.learning.optim import Optim
+from perceptransfer.learning.supervised import Batch, NormMode, SupervisedModule
+from perceptransfer.models import PerceptionModel
+from perceptransfer.tasks import Task
+
+
+@dataclass(frozen=True)
+class PseudoLabels:
+    """Images that a round keeps: positions in the unlabeled domain ``[k]``, their labels ``[k]``, and a report."""
+
+    indices: NDArray[np.int64]
+    labels: NDArray[np.int64]
+    report: dict[str, Any]
+
+
+def choose_pseudo_labels(
+    labels: NDArray[np.int64],
+    confidence: NDArray[np.floating],
+    classes: Sequence[str],
+    *,
+    keep: float,
+    threshold: float,
+) -> PseudoLabels:
+    """Keep the surest predictions class by class.
+
+    Within each PREDICTED class all images with confidence of at least ``threshold`` are kept, or the share ``keep``
+    of the class where that is more, so that a class about which the teacher is generally unsure does not vanish. The
+    classes' own sizes are not evened out: nothing is assumed about how frequent each class is (Zou et al., ECCV 2018,
+    normalise thresholds by class in the same way).
+    """
+    kept = np.zeros(len(labels), dtype=bool)
+    shares: dict[str, float | None] = {}
+    for index, name in enumerate(classes):
+        mine = labels == index
+        if not mine.any():
+            shares[name] = None  # the teacher never predicts it: no share to speak of
+            continue
+        bound = min(threshold, float(np.quantile(confidence[mine], 1 - keep)))
+        kept |= mine & (confidence >= bound)
+        shares[name] = float(kept[mine].mean())
+    indices = np.flatnonzero(kept)
+    report = {
+        "kept": float(kept.mean()),
+        "kept_per_class": shares,
+        "predicted_share": {name: float((labels == index).mean()) for index, name in enumerate(classes)},
+        "mean_confidence": float(confidence.mean()),
+    }
+    return PseudoLabels(indices, labels[indices], report)
+
+
+class SelfTrainingModule(SupervisedModule):
+    """Source labels plus pseudo-labels, each stream's loss weighted, with an EMA of the weights as next teacher.
+
+    An `AlignmentLoss` may go on acting between the source and the pseudo-labelled stream.
+    """
+
+    def __init__(
+        self,
+        model: PerceptionModel,
+        tasks: Sequence[Task],
+        optim: Optim,
+        *,
+        pseudo_weight: float,
+        alignment: AlignmentLoss | None = None,
+        alignment_weight: float = 1.0,
+        norm: NormMode = "joint",
+        ema_decay: float = 0.99,
+    ) -> None:
+        super().__init__(
+            model, tasks, optim, norm=norm, stream_weights={TARGET: pseudo_weight}, ema_decay=ema_decay
+        )
+        self.alignment, self.alignment_weight = alignment, alignment_weight
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        features = self.forward_streams({name: stream[IMAGE] for name, stream in batch.items()})
+        losses = [
+            self.stream_weights.get(name, 1.0) * self.supervised_loss(features[name], stream)
+            for name, stream in batch.items()
+        ]
+        if self.alignment is not None:
+            aligned = self.alignment(features[SOURCE], features[TARGET], progress=self.progress)
+            losses.append(self.alignment_weight * aligned)
+        return torch.stack(losses).sum()

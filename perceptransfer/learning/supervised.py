@@ -1,0 +1,91 @@
+"""Training on labels: of one domain or of several mixed in every batch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, cast
+
+import lightning as L
+import torch
+from torch import Tensor
+
+from perceptransfer.core.features import IMAGE, Features
+from perceptransfer.learning.optim import Optim
+from perceptransfer.models import EMA, PerceptionModel
+from perceptransfer.tasks import Task
+
+Batch = Mapping[str, Mapping[str, Tensor]]
+NormMode = Literal["joint", "per_domain"]
+
+
+class SupervisedModule(L.LightningModule):
+    """Weighted sum of the tasks' losses over every labelled stream of the batch.
+
+    A batch maps stream names to ``{"image": [B,3,H,W], "label": ...}``. ``norm="joint"`` sends all streams through
+    the model in one forward, so that batch norm sees their mixture; ``per_domain`` takes one forward a stream. Which
+    of the two is used decides more than the loss does for several methods, hence the explicit switch.
+    ``stream_weights`` scales the streams' losses (1 where none is given). With ``ema_decay`` an exponential moving
+    average of weights and buffers is kept; `final_model` hands it out.
+    """
+
+    def __init__(
+        self,
+        model: PerceptionModel,
+        tasks: Sequence[Task],
+        optim: Optim,
+        *,
+        norm: NormMode = "joint",
+        stream_weights: Mapping[str, float] | None = None,
+        ema_decay: float | None = None,
+    ) -> None:
+        super().__init__()
+        self.model, self.tasks, self.optim, self.norm = model, list(tasks), optim, norm
+        self.stream_weights = dict(stream_weights or {})
+        self.ema = EMA(model, ema_decay) if ema_decay is not None else None
+
+    @property
+    def progress(self) -> float:
+        """Share of the run that is done, 0..1."""
+        return min(1.0, self.global_step / max(1, self.optim.steps))
+
+    def forward_streams(self, images: Mapping[str, Tensor]) -> dict[str, Features]:
+        """Features of every stream, by one joint forward or one each."""
+        if self.norm == "per_domain" or len(images) == 1:
+            return {name: self.model(image) for name, image in images.items()}
+        joint = self.model(torch.cat(list(images.values())))
+        sizes = [len(image) for image in images.values()]
+        pooled = joint.pooled.split(sizes)
+        pyramid = [level.split(sizes) for level in joint.pyramid]
+        outputs = {task: output.split(sizes) for task, output in joint.outputs.items()}
+        return {
+            name: Features(
+                pooled[i], tuple(level[i] for level in pyramid), {task: output[i] for task, output in outputs.items()}
+            )
+            for i, name in enumerate(images)
+        }
+
+    def supervised_loss(self, features: Features, stream: Mapping[str, Tensor]) -> Tensor:
+        """Sum of the tasks' losses on one stream."""
+        losses = [
+            task.loss(features.outputs[task.name], stream[task.label_key], stream.get("weight")) for task in self.tasks
+        ]
+        return torch.stack(losses).sum()
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        features = self.forward_streams({name: stream[IMAGE] for name, stream in batch.items()})
+        losses = [
+            self.stream_weights.get(name, 1.0) * self.supervised_loss(features[name], stream)
+            for name, stream in batch.items()
+        ]
+        return torch.stack(losses).sum()
+
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        if self.ema is not None:
+            self.ema.update_parameters(self.model)
+
+    def final_model(self) -> PerceptionModel:
+        """The trained model: the moving average where one is kept."""
+        return self.model if self.ema is None else cast(PerceptionModel, self.ema.module)
+
+    def configure_optimizers(self) -> Any:
+        return self.optim.build(self.parameters())

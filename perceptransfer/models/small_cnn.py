@@ -1,0 +1,101 @@
+"""The built-in network for images of 32 to 64 pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from perceptransfer.core.errors import ConfigError
+
+
+class SmallCNN(nn.Module):
+    """Blocks of convolution, batch normalisation, ReLU and pooling, then one bottleneck layer.
+
+    Every block halves height and width. ``pool`` says how the last map becomes a vector: ``flatten`` (keeps places,
+    needs ``image_size``), ``avg``, or ``avgmax`` (mean and maximum side by side). The bottleneck is a linear layer to
+    ``dim`` with batch normalisation, ReLU and ``dropout``. Speaks the part of timm's interface that `Encoder` reads.
+    """
+
+    pretrained_cfg: dict[str, Any] = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}  # noqa: RUF012 - as in timm
+
+    def __init__(
+        self,
+        widths: Sequence[int] = (16, 32, 64),
+        dim: int = 256,
+        convs_per_block: int = 1,
+        pool: Literal["flatten", "avg", "avgmax"] = "flatten",
+        image_size: Sequence[int] = (32, 32),
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        stride = 2 ** len(widths)
+        if not widths or min(*widths, dim, convs_per_block) < 1:
+            raise ConfigError("widths, dim and convs_per_block must be positive", key="encoder.options")
+        if pool not in ("flatten", "avg", "avgmax"):
+            raise ConfigError(f"unknown pool {pool!r}", key="encoder.options.pool", remedy="flatten, avg or avgmax")
+        if pool == "flatten" and min(image_size) < stride:
+            raise ConfigError(
+                f"images of {tuple(image_size)} are too small for {len(widths)} halvings", key="encoder.options.widths"
+            )
+        self.pool, self.image_size = pool, tuple(image_size)
+        self.blocks = nn.ModuleList()
+        channels = 3
+        for width in widths:
+            self.blocks.append(_block(channels, width, convs_per_block))
+            channels = width
+        places = (self.image_size[0] // stride) * (self.image_size[1] // stride)
+        flat = channels * {"flatten": places, "avg": 1, "avgmax": 2}[pool]
+        self.bottleneck = nn.Sequential(
+            nn.Linear(flat, dim, bias=False), nn.BatchNorm1d(dim), nn.ReLU(), nn.Dropout(dropout)
+        )
+        self.num_features = dim
+        self.feature_info = [{"num_chs": width, "reduction": 2 ** (i + 1)} for i, width in enumerate(widths)]
+
+    def forward_intermediates(
+        self, x: Tensor, indices: list[int] | None = None, output_fmt: str = "NCHW"
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Last map and the maps of the blocks in ``indices`` (all by default)."""
+        if self.pool == "flatten" and tuple(x.shape[-2:]) != self.image_size:
+            raise ConfigError(
+                f"small_cnn was built for images of {self.image_size} and got {tuple(x.shape[-2:])}",
+                key="encoder.options.image_size",
+                remedy="set image_size to the data's size, or pool to avgmax",
+            )
+        maps: list[Tensor] = []
+        for block in self.blocks:
+            x = block(x)
+            maps.append(x)
+        return x, maps if indices is None else [maps[i] for i in indices]
+
+    def forward_head(self, x: Tensor, pre_logits: bool = True) -> Tensor:
+        """Vector ``[B, dim]`` of a last map."""
+        if self.pool == "flatten":
+            flat = x.flatten(1)
+        elif self.pool == "avg":
+            flat = x.mean((2, 3))
+        else:
+            flat = torch.cat([x.mean((2, 3)), x.amax((2, 3))], 1)
+        vector: Tensor = self.bottleneck(flat)
+        return vector
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Vector ``[B, dim]`` of normalised images ``[B, 3, H, W]``."""
+        return self.forward_head(self.forward_intermediates(x)[0])
+
+    def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
+        """Blocks in order of depth, the bottleneck last."""
+        return {"blocks": r"^blocks\.(\d+)", "bottleneck": r"^bottleneck"}
+
+
+def _block(channels: int, width: int, convs: int) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for i in range(convs):
+        layers += [
+            nn.Conv2d(channels if i == 0 else width, width, 3, padding=1, bias=False),
+            nn.BatchNorm2d(width),
+            nn.ReLU(),
+        ]
+    return nn.Sequential(*layers, nn.MaxPool2d(2))

@@ -1,0 +1,175 @@
+"""Spend a few real labels."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import torch
+
+from perceptransfer.core.checkpoint import Checkpoint
+from perceptransfer.core.errors import ConfigError
+from perceptransfer.core.features import SOURCE, TARGET
+from perceptransfer.core.seeding import derive_seed
+from perceptransfer.data import Augmentation, Domain, Stream, batches
+from perceptransfer.learning import (
+    Optim,
+    Runtime,
+    SupervisedModule,
+    build_model,
+    build_tasks,
+    choose_pseudo_labels,
+    fit,
+    predict,
+    to_checkpoint,
+)
+from perceptransfer.models import LoRA, PerceptionModel, add_lora, set_trainable
+from perceptransfer.stages.base import Domains, Stage, StageResult, positive, share
+from perceptransfer.tasks import Task
+
+PSEUDO = "pseudo"
+Tune = Literal["all", "first", "middle", "last", "head", "norm"]
+
+
+class Finetune(Stage):
+    """Train on the labelled real images, head first if asked, on all weights, some of them, or LoRA adapters.
+
+    Few labels alone would pull the model away from what it has learnt without them. ``replay_weight`` goes on
+    training on synthetic labels and ``pseudo_weight`` on the incoming model's own surest predictions for the real
+    images that have no label, which are predicted anew at the start of every round. The three streams are weighted
+    against each other; with both weights 0 this is plain fine-tuning.
+
+    Head first, then all: Kumar et al., ICLR 2022. Parts of the encoder: Lee et al., ICLR 2023. LoRA: Hu et al., 2022.
+
+    Args:
+        steps: Optimiser steps, head steps included.
+        head_steps: Steps at the start in which only the heads move.
+        batch_size: Images of each stream in a batch.
+        lr: Peak learning rate; a cosine schedule runs over all steps.
+        weight_decay: Decoupled weight decay.
+        tune: Which weights move: all, the first, middle or last third of the encoder's blocks, head, or norm layers.
+        lora_rank: Rank of LoRA adapters in the encoder instead of its weights; null for none. Merged at the end.
+        lora_alpha: Scale of the adapters, divided by the rank.
+        replay_weight: Factor on the synthetic loss; 0 leaves synthetic images out.
+        pseudo_weight: Factor on the pseudo-label loss; 0 leaves unlabeled images out.
+        rounds: How often pseudo-labels are predicted anew over the steps.
+        keep: Share kept of every predicted class.
+        threshold: Confidence from which on a prediction is kept in any case.
+        ema_decay: Decay of the moving average of weights that is handed on; null hands on the last weights.
+        balanced: Draw the labelled classes equally often.
+        augment: Augmentation of real images; null for none.
+        source_augment: Augmentation of synthetic images; null for none.
+        precision: Lightning's precision.
+    """
+
+    name: ClassVar[str] = "finetune"
+
+    def __init__(
+        self,
+        steps: int = 200,
+        head_steps: int = 0,
+        batch_size: int = 64,
+        lr: float = 5e-4,
+        weight_decay: float = 1e-4,
+        tune: Tune = "all",
+        lora_rank: int | None = None,
+        lora_alpha: float = 16.0,
+        replay_weight: float = 0.0,
+        pseudo_weight: float = 0.0,
+        rounds: int = 1,
+        keep: float = 0.9,
+        threshold: float = 0.95,
+        ema_decay: float | None = None,
+        balanced: bool = True,
+        augment: Augmentation | None = None,
+        source_augment: Augmentation | None = None,
+        precision: Literal["32-true", "16-mixed", "bf16-mixed"] = "32-true",
+    ) -> None:
+        positive(self.name, steps=steps, batch_size=batch_size, lr=lr, rounds=rounds)
+        share(self.name, keep=keep, threshold=threshold)
+        if not 0 <= head_steps <= steps:
+            raise ConfigError(f"{head_steps} head steps of {steps}", key="finetune.head_steps", remedy="0 to steps")
+        if lora_rank is not None and tune != "all":
+            raise ConfigError("LoRA replaces the choice of weights", key="finetune.tune", remedy="leave tune at all")
+        self.steps, self.head_steps, self.batch_size = steps, head_steps, batch_size
+        self.lr, self.weight_decay, self.tune = lr, weight_decay, tune
+        self.lora_rank, self.lora_alpha = lora_rank, lora_alpha
+        self.replay_weight, self.pseudo_weight, self.rounds = replay_weight, pseudo_weight, rounds
+        self.keep, self.threshold, self.ema_decay, self.balanced = keep, threshold, ema_decay, balanced
+        self.augment, self.source_augment, self.precision = augment, source_augment, precision
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        replay = ("synthetic",) if self.replay_weight > 0 else ()
+        pseudo = ("unlabeled",) if self.pseudo_weight > 0 else ()
+        return ("labeled", *replay, *pseudo)
+
+    @property
+    def requires(self) -> tuple[str, ...]:
+        return ("labeled",)
+
+    @property
+    def total_steps(self) -> int:
+        return self.steps
+
+    def train(self, checkpoint: Checkpoint, data: Domains, *, seed: int, runtime: Runtime) -> StageResult:
+        model, tasks = build_model(checkpoint, seed=seed), build_tasks(checkpoint)
+        adapters: LoRA | None = None
+        if self.lora_rank is not None:
+            adapters = add_lora(model.encoder, self.lora_rank, self.lora_alpha)
+        rounds: list[dict[str, Any]] = []
+        trained = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
+        start = 0
+        for number, (steps, head_only) in enumerate(self._parts()):
+            if adapters is None:
+                trained = set_trainable(model, "head" if head_only else self.tune)
+            streams, kept = self._streams(model, tasks[0], data)
+            rounds += kept
+            module = SupervisedModule(
+                model,
+                tasks,
+                Optim(steps, self.lr, self.weight_decay, start=start, total=self.steps),
+                stream_weights={SOURCE: self.replay_weight, PSEUDO: self.pseudo_weight},
+                ema_decay=self.ema_decay,
+            )
+            loader = batches(streams, steps, derive_seed(seed, number), workers=runtime.workers)
+            fit(module, loader, stage=self.name, steps=steps, runtime=runtime, precision=self.precision)
+            start += steps
+            if self.ema_decay is not None:
+                model.load_state_dict(module.final_model().state_dict())  # in place: the adapters belong to this model
+        if adapters is not None:
+            adapters.merge()
+        report: dict[str, Any] = {"labels": len(data["labeled"]), "trained": len(trained), "rounds": rounds}
+        return StageResult(to_checkpoint(model, checkpoint, {"stage": self.name}), report)
+
+    def _parts(self) -> list[tuple[int, bool]]:
+        rest = self.steps - self.head_steps
+        even = [rest * (i + 1) // self.rounds - rest * i // self.rounds for i in range(self.rounds)]
+        return [(self.head_steps, True)] * (self.head_steps > 0) + [(steps, False) for steps in even if steps]
+
+    def _streams(
+        self, model: PerceptionModel, task: Task, data: Domains
+    ) -> tuple[dict[str, Stream], list[dict[str, Any]]]:
+        streams = {TARGET: Stream(data["labeled"], self.batch_size, self.augment, balanced=self.balanced)}
+        if "synthetic" in data:
+            streams[SOURCE] = Stream(data["synthetic"], self.batch_size, self.source_augment, balanced=True)
+        if "unlabeled" not in data:
+            return streams, []
+        rest = _without(data["unlabeled"], data["labeled"])
+        if not len(rest):
+            return streams, []
+        outputs = torch.from_numpy(predict(model, rest).outputs[task.name])
+        labels, confidence = task.pseudo_label(outputs)
+        chosen = choose_pseudo_labels(
+            labels.numpy(), confidence.numpy(), rest.classes, keep=self.keep, threshold=self.threshold
+        )
+        pseudo = rest.with_labels(chosen.labels, chosen.indices)
+        streams[PSEUDO] = Stream(pseudo, self.batch_size, self.augment)
+        return streams, [chosen.report]
+
+
+def _without(unlabeled: Domain, labeled: Domain) -> Domain:
+    """The unlabeled images whose label has not been bought: a true label is better than a guessed one."""
+    bought = set(labeled.hashes)
+    rest = np.array([i for i, name in enumerate(unlabeled.hashes) if name not in bought], dtype=np.int64)
+    return unlabeled.subset(rest)

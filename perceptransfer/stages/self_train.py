@@ -1,0 +1,159 @@
+"""Rounds of training on the model's own surest predictions."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+import torch
+
+from perceptransfer.alignment import AlignmentLoss
+from perceptransfer.core.checkpoint import Checkpoint
+from perceptransfer.core.config import config_of, instantiate
+from perceptransfer.core.errors import ConfigError
+from perceptransfer.core.features import SOURCE, TARGET
+from perceptransfer.core.seeding import derive_seed
+from perceptransfer.data import Augmentation, Stream, batches
+from perceptransfer.learning import (
+    Optim,
+    PseudoLabels,
+    Runtime,
+    SelfTrainingModule,
+    build_model,
+    build_tasks,
+    choose_pseudo_labels,
+    fit,
+    predict,
+    to_checkpoint,
+)
+from perceptransfer.models import PerceptionModel
+from perceptransfer.stages.base import Domains, Stage, StageResult, positive, share
+from perceptransfer.stages.evidence import collect, validators
+from perceptransfer.tasks import Task
+
+
+class SelfTrain(Stage):
+    """Each round: the EMA teacher predicts the unlabeled images, the surest are kept class by class, and the student
+    is trained on synthetic labels plus these pseudo-labels.
+
+    The bar is set per predicted class, and how many images each class keeps is not evened out, so no class balance is
+    assumed. The report holds, for every round, the share kept and predicted per class.
+
+    Args:
+        rounds: Number of predict-filter-retrain rounds.
+        steps: Optimiser steps of one round.
+        batch_size: Images of each domain in a batch.
+        lr: Peak learning rate; one cosine schedule runs over all rounds.
+        weight_decay: Decoupled weight decay.
+        keep: Share kept of every predicted class, for the first and the last round; between them it rises evenly.
+        threshold: Confidence from which on an image is kept in any case.
+        pseudo_weight: Factor on the loss of pseudo-labels.
+        ema_decay: Decay of the teacher's moving average.
+        loss: Alignment loss that goes on acting between synthetic and kept real images; null for none.
+        loss_weight: Factor on the alignment loss.
+        norm: Batch-norm mode, joint or per_domain.
+        source_augment: Augmentation of synthetic images; null for none.
+        target_augment: Augmentation of kept real images; null for none.
+        precision: Lightning's precision.
+    """
+
+    name: ClassVar[str] = "self_train"
+
+    def __init__(
+        self,
+        rounds: int = 3,
+        steps: int = 150,
+        batch_size: int = 64,
+        lr: float = 1e-3,
+        weight_decay: float = 1e-4,
+        keep: tuple[float, float] = (0.5, 0.9),
+        threshold: float = 0.95,
+        pseudo_weight: float = 1.0,
+        ema_decay: float = 0.99,
+        loss: AlignmentLoss | None = None,
+        loss_weight: float = 1.0,
+        norm: Literal["joint", "per_domain"] = "joint",
+        source_augment: Augmentation | None = None,
+        target_augment: Augmentation | None = None,
+        precision: Literal["32-true", "16-mixed", "bf16-mixed"] = "32-true",
+    ) -> None:
+        positive(self.name, rounds=rounds, steps=steps, batch_size=batch_size, lr=lr)
+        share(self.name, keep=min(keep), threshold=threshold)
+        share(self.name, keep=max(keep))
+        if keep[0] > keep[1]:
+            raise ConfigError(f"keep falls from {keep[0]} to {keep[1]}", key="self_train.keep", remedy="let it rise")
+        self.rounds, self.steps, self.batch_size = rounds, steps, batch_size
+        self.lr, self.weight_decay = lr, weight_decay
+        self.keep, self.threshold, self.pseudo_weight = keep, threshold, pseudo_weight
+        self.ema_decay, self.loss, self.loss_weight, self.norm = ema_decay, loss, loss_weight, norm
+        self.source_augment, self.target_augment, self.precision = source_augment, target_augment, precision
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        return ("synthetic", "unlabeled", "synthetic_val")
+
+    @property
+    def requires(self) -> tuple[str, ...]:
+        return ("synthetic", "unlabeled")
+
+    @property
+    def total_steps(self) -> int:
+        return self.rounds * self.steps
+
+    def keep_in(self, number: int) -> float:
+        """Share kept per class in a round, counted from 0."""
+        return self.keep[0] + (self.keep[1] - self.keep[0]) * number / max(1, self.rounds - 1)
+
+    def train(self, checkpoint: Checkpoint, data: Domains, *, seed: int, runtime: Runtime) -> StageResult:
+        model, tasks = build_model(checkpoint, seed=seed), build_tasks(checkpoint)
+        unlabeled, held_out = data["unlabeled"], data.get("synthetic_val")
+        before, reference = collect(model, tasks[0].name, unlabeled, held_out)
+        module = self._module(model, tasks)
+        rounds: list[dict[str, Any]] = []
+        for number in range(self.rounds):
+            chosen = self._pseudo_labels(module.final_model(), tasks[0], data, number)
+            rounds.append(chosen.report)
+            module.optim = Optim(
+                self.steps, self.lr, self.weight_decay, start=number * self.steps, total=self.total_steps
+            )
+            streams = {
+                SOURCE: Stream(data["synthetic"], self.batch_size, self.source_augment, balanced=True),
+                TARGET: Stream(
+                    unlabeled.with_labels(chosen.labels, chosen.indices), self.batch_size, self.target_augment
+                ),
+            }
+            loader = batches(streams, self.steps, derive_seed(seed, number), workers=runtime.workers)
+            fit(module, loader, stage=self.name, steps=self.steps, runtime=runtime, precision=self.precision)
+        after, _ = collect(module.final_model(), tasks[0].name, unlabeled, held_out, reference)
+        report = {
+            "rounds": rounds,
+            "validators_before": validators(before),
+            "validators_after": validators(after),
+        }
+        return StageResult(to_checkpoint(module.final_model(), checkpoint, {"stage": self.name}), report)
+
+    def _module(self, model: PerceptionModel, tasks: list[Task]) -> SelfTrainingModule:
+        alignment: AlignmentLoss | None = None
+        if self.loss is not None:
+            alignment = instantiate(config_of(self.loss))
+            alignment.build(model.encoder.dim, tasks[0].num_outputs)
+        return SelfTrainingModule(
+            model,
+            tasks,
+            Optim(self.steps, self.lr, self.weight_decay),
+            pseudo_weight=self.pseudo_weight,
+            alignment=alignment,
+            alignment_weight=self.loss_weight,
+            norm=self.norm,
+            ema_decay=self.ema_decay,
+        )
+
+    def _pseudo_labels(self, teacher: PerceptionModel, task: Task, data: Domains, number: int) -> PseudoLabels:
+        outputs = torch.from_numpy(predict(teacher, data["unlabeled"]).outputs[task.name])
+        labels, confidence = task.pseudo_label(outputs)
+        return choose_pseudo_labels(
+            labels.numpy(),
+            confidence.numpy(),
+            data["unlabeled"].classes,
+            keep=self.keep_in(number),
+            threshold=self.threshold,
+        )

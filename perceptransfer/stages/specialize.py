@@ -1,0 +1,89 @@
+"""Fit one model to one device's unlabeled images, and take it back when that looks worse."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import ClassVar
+
+import numpy as np
+import torch
+
+from perceptransfer.core.checkpoint import Checkpoint
+from perceptransfer.core.errors import ConfigError
+from perceptransfer.data import to_tensor
+from perceptransfer.learning import Runtime, build_model, build_tasks, to_checkpoint
+from perceptransfer.metrics.validators import VALIDATORS
+from perceptransfer.models import adapt_batchnorm
+from perceptransfer.stages.base import Domains, Stage, StageResult, positive, share
+from perceptransfer.stages.evidence import collect, validators
+
+
+class Specialize(Stage):
+    """Offline AdaBN: batch-norm statistics re-estimated on the device's own images (Li et al., 2016).
+
+    With ``rollback`` the change is kept only where the label-free ``validator`` did not fall, since AdaBN helps some
+    checkpoints and costs others several points. A model without batch norm passes unchanged. The images are those of
+    the data's device folder, or all unlabeled real images where none is given.
+
+    Args:
+        alpha: Share of the device's statistics in the blend, 0 to 1.
+        batch_size: Images over which one batch's statistics are taken.
+        validator: Label-free validator that judges before against after.
+        rollback: Return to the incoming checkpoint when the validator falls.
+    """
+
+    name: ClassVar[str] = "specialize"
+
+    def __init__(
+        self,
+        alpha: float = 1.0,
+        batch_size: int = 128,
+        validator: str = "class_ami",
+        rollback: bool = True,
+    ) -> None:
+        positive(self.name, batch_size=batch_size)
+        share(self.name, alpha=alpha)
+        if validator not in VALIDATORS:
+            raise ConfigError(
+                f"unknown validator {validator!r}",
+                key="specialize.validator",
+                remedy=f"use one of {', '.join(VALIDATORS)}",
+            )
+        self.alpha, self.batch_size, self.validator, self.rollback = alpha, batch_size, validator, rollback
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        return ("device", "synthetic_val")
+
+    @property
+    def requires(self) -> tuple[str, ...]:
+        return ("device",)
+
+    @property
+    def total_steps(self) -> int:
+        return 0
+
+    def train(self, checkpoint: Checkpoint, data: Domains, *, seed: int, runtime: Runtime) -> StageResult:
+        device, held_out = data["device"], data.get("synthetic_val")
+        model, task = build_model(checkpoint, seed=seed), build_tasks(checkpoint)[0]
+        before, reference = collect(model, task.name, device, held_out)
+        # Folders are sorted by class or time: a batch must hold a cross-section, not one class.
+        order = np.random.default_rng(seed).permutation(len(device))
+        if len(order) > self.batch_size:
+            order = order[: len(order) // self.batch_size * self.batch_size]
+        parts = np.array_split(order, max(1, len(order) // self.batch_size))
+        with torch.no_grad():
+            change = adapt_batchnorm(model, (to_tensor(device.images(part)) for part in parts), self.alpha)
+        after, _ = collect(model, task.name, device, held_out, reference)
+        scores = {"before": validators(before), "after": validators(after)}
+        fell = scores["after"][self.validator] < scores["before"][self.validator]
+        kept = not (self.rollback and fell) and change.layers > 0
+        report = {
+            "adabn": asdict(change),
+            "validator": self.validator,
+            "validators_before": scores["before"],
+            "validators_after": scores["after"],
+            "rolled_back": self.rollback and fell,
+        }
+        result = to_checkpoint(model, checkpoint, {"stage": self.name}) if kept else checkpoint
+        return StageResult(result, report)
