@@ -40,8 +40,7 @@ class MMD(AlignmentLoss):
         Raises:
             ConfigError: a domain with one image under the unbiased estimator.
         """
-        n, m = len(source.pooled), len(target.pooled)
-        kernel = self.kernel(torch.cat([source.pooled, target.pooled]))
+        n, m, kernel = len(source.pooled), len(target.pooled), self.kernel(torch.cat([source.pooled, target.pooled]))
         within_source, within_target, across = kernel[:n, :n], kernel[n:, n:], kernel[:n, n:]
         if self.estimator == "biased":
             return within_source.mean() + within_target.mean() - 2 * across.mean()
@@ -54,8 +53,8 @@ class MMD(AlignmentLoss):
         """Kernel matrix ``[N, N]`` of points ``[N, D]``, by one matrix product instead of N x N x D differences."""
         centred = points - points.detach().mean(0)  # distances do not change and lose fewer digits to cancellation
         norms = centred.square().sum(1)
-        squared = (norms[:, None] + norms[None, :] - 2 * centred @ centred.T).clamp_min(0)
-        pairs = max(len(points) * (len(points) - 1), 1)
+        squared = norms[:, None] + norms[None, :] - 2 * centred @ centred.T
         # The floor keeps constant features finite: all distances are zero, the kernel is one, the loss zero.
-        mean = (squared.detach().sum() / pairs).clamp_min(torch.finfo(points.dtype).eps)
+        mean = squared.detach().sum() / (len(points) * (len(points) - 1))
+        mean = mean.clamp_min(torch.finfo(points.dtype).eps)
         return torch.stack([torch.exp(-squared / (2 * scale * mean)) for scale in self.scales]).mean(0)

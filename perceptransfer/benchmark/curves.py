@@ -23,7 +23,7 @@ def curve(grid: Grid, arm: str) -> list[Place]:
     """Places of an arm's finished cells by rising labels, one for each number of labels (the smallest fraction)."""
     by_labels: dict[float, Place] = {}
     for place in sorted(place for place in grid.draws if place[0] == arm):
-        by_labels.setdefault(grid.labels(place) or 0.0, place)
+        by_labels.setdefault(grid.labels(place), place)
     return [by_labels[labels] for labels in sorted(by_labels)]
 
 
@@ -53,10 +53,11 @@ def label_savings(grid: Grid, arm: str, real_only: Sequence[str]) -> dict[str, A
     result = {}
     for fraction in SAVINGS_AT:
         place = (arm, fraction)
-        reached, spent = grid.score(place), grid.labels(place)
-        if reached is None or spent is None or not reference:
+        reached = grid.score(place)
+        if reached is None or not reference:
             result[f"{fraction:g}"] = missing(f"needs this arm and a real-only curve at {fraction:g}")
             continue
+        spent = grid.labels(place)
         value = label_savings_at(n, scores, spent=spent, reached=reached, direction=grid.direction)
         drawn = [
             label_savings_at(n, list(row), spent=spent, reached=goal, direction=grid.direction)
@@ -92,7 +93,7 @@ def area(grid: Grid, arm: str, between: Sequence[float] | None) -> dict[str, Any
 
 
 def _labels(grid: Grid, places: Sequence[Place]) -> list[float]:
-    return [grid.labels(place) or 0.0 for place in places]
+    return [grid.labels(place) for place in places]
 
 
 def _drawn(grid: Grid, places: Sequence[Place]) -> Draws:

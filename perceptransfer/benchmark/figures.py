@@ -5,11 +5,13 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import nan
 from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, NullLocator
 
 from perceptransfer.benchmark.text import number, share
@@ -19,6 +21,7 @@ KEY_ARMS = {"I": "#0072B2", "F": "#E69F00", "D": "#D55E00", "A": "#1a1a1a"}
 _THIN_COLOURS = ("#56B4E9", "#009E73", "#CC79A7", "#8c8c8c", "#7a5c3e", "#5b5ea6", "#9bb000")
 _MARKERS = {"I": "o", "F": "s", "D": "D", "A": "^"}
 _THIN_MARKERS = ("v", "P", "X", "<", ">", "h", "d")
+_LABELLED = ("I", "D")
 _INK, _SOFT, _GRID = "#20242a", "#6b7280", "#e8eaee"
 
 
@@ -29,6 +32,7 @@ class Style:
     colour: str
     marker: str
     key: bool
+    labelled: bool = False
 
     @property
     def width(self) -> float:
@@ -39,7 +43,7 @@ class Style:
 def arm_styles(arms: Mapping[str, Any]) -> dict[str, Style]:
     """Style of each arm; the same arm of the same grid always gets the same one."""
     thin = [name for name in sorted(arms) if name not in KEY_ARMS]
-    styles = {name: Style(KEY_ARMS[name], _MARKERS[name], True) for name in KEY_ARMS if name in arms}
+    styles = {name: Style(KEY_ARMS[name], _MARKERS[name], True, name in _LABELLED) for name in KEY_ARMS if name in arms}
     for i, name in enumerate(thin):
         styles[name] = Style(_THIN_COLOURS[i % len(_THIN_COLOURS)], _THIN_MARKERS[i % len(_THIN_MARKERS)], False)
     return styles
@@ -53,10 +57,10 @@ def draw_curve(task: Mapping[str, Any], descriptions: Mapping[str, str], title: 
     """
     styles = arm_styles(task["arms"])
     figure = Figure(figsize=(11.5, 5.6), dpi=160, facecolor="white")
-    zero, rest = figure.subplots(1, 2, sharey=True, width_ratios=[1, 6.2])
-    figure.subplots_adjust(left=0.075, right=0.70, top=0.86, bottom=0.155, wspace=0.035)
+    zero, rest = figure.subplots(1, 2, sharey=True, width_ratios=[1.45, 6.2])
+    figure.subplots_adjust(left=0.07, right=0.705, top=0.86, bottom=0.155, wspace=0.035)
     for name in sorted(styles, key=lambda item: styles[item].key):
-        _draw_arm(zero, rest, task["arms"][name]["points"], styles[name], _dodge(name, styles))
+        _draw_arm(zero, rest, task["arms"][name]["points"], styles[name], _dodge(name, styles), task["metric"])
     _draw_oracle(zero, rest, task)
     _axes(zero, rest, task)
     _legend(figure, task, styles, descriptions)
@@ -76,26 +80,45 @@ def _dodge(name: str, styles: Mapping[str, Style]) -> float:
     return 0.0 if len(order) == 1 else -0.62 + 1.24 * order.index(name) / (len(order) - 1)
 
 
-def _draw_arm(zero: Axes, rest: Axes, points: list[dict[str, Any]], style: Style, dodge: float) -> None:
-    drawn = [point for point in points if point["score"]["value"] is not None]
+def _draw_arm(
+    zero: Axes, rest: Axes, points: list[dict[str, Any]], style: Style, dodge: float, metric: str
+) -> None:
     order = 4 if style.key else 3
     look: dict[str, Any] = {"color": style.colour, "marker": style.marker, "zorder": order}
     look |= {"markersize": 7.5 if style.key else 4.5, "markeredgecolor": "white", "markeredgewidth": 0.8}
-    at_zero = [point["score"] for point in drawn if point["labels"] == 0]
+    at_zero = [point["score"] for point in points if point["labels"] == 0 and point["score"]["value"] is not None]
     for score in at_zero:
-        zero.vlines(dodge, score["low"], score["high"], color=style.colour, linewidth=style.width, zorder=order)
+        low, high = _bounds(score)
+        zero.vlines(dodge, low, high, color=style.colour, linewidth=style.width, zorder=order)
         zero.plot([dodge], [score["value"]], linestyle="none", **look)
-    some = sorted((point for point in drawn if point["labels"] > 0), key=lambda point: float(point["labels"]))
+        if style.labelled:
+            _label(zero, dodge, score["value"], number(score["value"], metric), style.colour)
+    some = sorted((point for point in points if point["labels"] > 0), key=lambda point: float(point["labels"]))
     if some:
         x = [point["labels"] for point in some]
-        low, high = ([point["score"][end] for point in some] for end in ("low", "high"))
+        low, high = zip(*(_bounds(point["score"]) for point in some), strict=True)
         rest.fill_between(x, low, high, color=style.colour, alpha=0.20 if style.key else 0.08, linewidth=0, zorder=order)
-        rest.plot(x, [point["score"]["value"] for point in some], linewidth=style.width, **look)
+        # A failed cell is a gap in the line, not a straight line over it.
+        y = [nan if point["score"]["value"] is None else point["score"]["value"] for point in some]
+        rest.plot(x, y, linewidth=style.width, **look)
     elif at_zero:
         for axes in (zero, rest):
             axes.axhline(
                 at_zero[0]["value"], color=style.colour, linewidth=0.6 * style.width, linestyle=(0, (1, 2)), zorder=2
             )
+
+
+def _bounds(score: Mapping[str, Any]) -> tuple[float, float]:
+    """Interval of a score; the score itself where a single value gives none."""
+    value = nan if score["value"] is None else score["value"]
+    return score.get("low", value), score.get("high", value)
+
+
+def _label(axes: Axes, x: float, y: float, value: str, colour: str) -> None:
+    side = -1 if x < 0 else 1
+    text = axes.annotate(value, (x, y), xytext=(7 * side, 0), textcoords="offset points", fontsize=10.5, zorder=6)
+    text.set(color=colour, fontweight="bold", ha="right" if side < 0 else "left", va="center")
+    text.set_path_effects([withStroke(linewidth=3, foreground="white")])
 
 
 def _draw_oracle(zero: Axes, rest: Axes, task: Mapping[str, Any]) -> None:
@@ -106,7 +129,7 @@ def _draw_oracle(zero: Axes, rest: Axes, task: Mapping[str, Any]) -> None:
         axes.axhline(oracle, color=_INK, linewidth=1.1, linestyle=(0, (6, 3)), zorder=2)
     text = f"all real labels, no synthetic: {number(oracle, task['metric'], unit=True)}"
     above = task["direction"] == "higher"
-    rest.annotate(
+    label = rest.annotate(
         text,
         (0.008, oracle),
         xycoords=("axes fraction", "data"),
@@ -116,6 +139,7 @@ def _draw_oracle(zero: Axes, rest: Axes, task: Mapping[str, Any]) -> None:
         color=_INK,
         va="bottom" if above else "top",
     )
+    label.set_path_effects([withStroke(linewidth=3, foreground="white")])
 
 
 def _axes(zero: Axes, rest: Axes, task: Mapping[str, Any]) -> None:
@@ -129,7 +153,7 @@ def _axes(zero: Axes, rest: Axes, task: Mapping[str, Any]) -> None:
     rest.xaxis.set_minor_locator(NullLocator())
     if ticks:
         rest.set_xlim(ticks[0] / 1.22, ticks[-1] * 1.22)
-    zero.set_xlim(-1, 1)
+    zero.set_xlim(-1.3, 1.3)
     zero.set_xticks([0.0], ["0\nnone"])
     low, high = zero.get_ylim()
     room = 0.07 * (high - low)
@@ -154,7 +178,7 @@ def _axes(zero: Axes, rest: Axes, task: Mapping[str, Any]) -> None:
 
 def _span(fractions: list[float]) -> str:
     low, high = min(fractions), max(fractions)
-    return share(low) if low == high else f"{share(low).removesuffix(' %')}-{share(high)}"
+    return share(low) if low == high else f"{100 * low:g}-{share(high)}"
 
 
 def _legend(

@@ -78,6 +78,6 @@ def _harm(task: Mapping[str, Any]) -> Iterator[str]:
             if any(flags.values()):
                 harmful.append(f"{arm} @{text.share(point['fraction'])}")
     if harmful:
-        yield f"**Negative transfer** in {len(harmful)} places: {', '.join(harmful)}."
+        yield f"**Negative transfer** in {len(harmful)} place{'s' * (len(harmful) > 1)}: {', '.join(harmful)}."
     elif checked:
         yield "No arm ends below source-only or below real-only with the same labels."

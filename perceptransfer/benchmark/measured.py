@@ -22,12 +22,12 @@ Place = tuple[str, float]
 
 @dataclass(frozen=True)
 class Cell:
-    """All finished seeds of one arm at one fraction, sorted by seed; ``failed`` counts those that ended in an error."""
+    """One arm at one fraction: ``rows`` of the finished seeds and ``failures`` of the others, sorted by seed."""
 
     arm: str
     fraction: float
     rows: tuple[Row, ...]
-    failed: int
+    failures: tuple[Row, ...] = ()
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -81,9 +81,11 @@ class Grid:
         """Mean score over seeds, ``None`` where the cell is missing or failed with every seed."""
         return self.cells[place].mean(lambda row: row.score) if place in self.cells else None
 
-    def labels(self, place: Place) -> float | None:
-        """Real labels spent, mean over seeds."""
-        return self.cells[place].mean(lambda row: row.n_labels) if place in self.cells else None
+    def labels(self, place: Place) -> float:
+        """Real labels spent, mean over seeds, failed ones included."""
+        cell = self.cells[place]
+        rows = cell.rows + cell.failures
+        return sum(row.n_labels for row in rows) / len(rows)
 
     def recipe(self, place: Place) -> str:
         """How a cell was trained, in words."""
@@ -144,7 +146,11 @@ def _grid(task: str, rows: list[Row]) -> Grid:
     for row in rows:
         places.setdefault((row.arm, row.fraction), []).append(row)
     cells = {
-        place: Cell(*place, tuple(row for row in kept if row.error is None), sum(row.error is not None for row in kept))
+        place: Cell(
+            *place,
+            tuple(row for row in kept if row.error is None),
+            tuple(row for row in kept if row.error is not None),
+        )
         for place, kept in places.items()
     }
     counts = {place: cell.counts() for place, cell in cells.items() if cell.rows}

@@ -110,10 +110,18 @@ def evidence(rows: Iterable[Row], arm: str, fraction: float) -> dict[str, Any]:
         "arm": arm,
         "share": text.share(fraction),
         "kept": kept,
-        "prior": {key: _mean_by_name([prior[key] for prior in priors]) for key in ("source", "target")} if priors else {},
+        "prior": _shares(priors),
         "distance": float(np.mean([prior["total_variation"] for prior in priors])) if priors else None,
         "validators": validators,
     }
+
+
+def _shares(priors: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Mean class shares of both domains, and the share that a full bar stands for."""
+    if not priors:
+        return {}
+    both = {key: _mean_by_name([prior[key] for prior in priors]) for key in ("source", "target")}
+    return both | {"full": 1.25 * max(value or 0.0 for side in both.values() for value in side.values())}
 
 
 def alarms(rows: Iterable[Row]) -> list[str]:

@@ -26,12 +26,12 @@ def point(grid: Grid, place: Place, oracle: Place | None, minutes: float | None)
         "fraction": cell.fraction,
         "labels": labels,
         "labels_validation": cell.mean(lambda row: row.n_val),
-        "label_minutes": None if minutes is None or labels is None else minutes * labels,
+        "label_minutes": None if minutes is None else minutes * labels,
         "seeds": list(cell.seeds),
-        "failed": cell.failed,
+        "failed": len(cell.failures),
     }
     if score is None:
-        failed = missing(f"all {cell.failed} seeds failed")
+        failed = missing(f"all {len(cell.failures)} seeds failed")
         return counts | dict.fromkeys(_MEASURED, failed) | {"per_class": {}, "negative_transfer": None}
     per_class = {
         name: cell.mean(lambda row, name=name: row.per_class.get(name))  # type: ignore[misc]  # default binds the name

@@ -36,7 +36,7 @@ def summarise(rows: Iterable[Row], *, minutes_per_label: Mapping[str, float] | N
 
 def _task(grid: Grid, minutes: float | None) -> dict[str, Any]:
     finished = [row for cell in grid.cells.values() for row in cell.rows]
-    failed = sum(cell.failed for cell in grid.cells.values())
+    failed = sum(len(cell.failures) for cell in grid.cells.values())
     oracle, between = _oracle(grid), shared_range(grid)
     against_source = compare(grid, SOURCE_ONLY)
     against_real = compare(grid, REAL_ONLY[0])

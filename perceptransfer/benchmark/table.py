@@ -13,6 +13,7 @@ from perceptransfer.benchmark.description import RunDescription
 from perceptransfer.benchmark.headline import headline
 from perceptransfer.benchmark.points import REAL_ONLY
 from perceptransfer.benchmark.rows import Row
+from perceptransfer.metrics.significance import MIN_SEEDS
 
 BELOW_SOURCE, BELOW_REAL, FAILED = "\u25bc", "\u25bd", "\u2717"
 
@@ -33,10 +34,19 @@ class Table:
     header: tuple[str, ...]
     rows: tuple[tuple[Entry, ...], ...]
 
+    def transposed(self) -> Table:
+        """Arms across: the better layout for many numbers of few arms."""
+        columns = zip(*self.rows, strict=True)
+        names = next(columns)
+        rows = ((Entry(name), *column) for name, column in zip(self.header[1:], columns, strict=True))
+        return Table(("", *(name.main for name in names)), tuple(rows))
+
     def to_markdown(self) -> str:
         """GitHub-flavoured Markdown."""
         lines = ["| " + " | ".join(self.header) + " |", "|:--" + "|--:" * (len(self.header) - 1) + "|"]
-        lines += ["| " + " | ".join(_markdown(entry) for entry in row) + " |" for row in self.rows]
+        for name, *cells in self.rows:
+            bold = name._replace(main=f"**{name.main}**")
+            lines.append("| " + " | ".join(map(_markdown, (bold, *cells))) + " |")
         return "\n".join(lines) + "\n"
 
 
@@ -64,7 +74,7 @@ def _fraction_head(task: Mapping[str, Any], fraction: float) -> str:
         for point in arm["points"]
         if point["fraction"] == fraction and point["labels"] is not None
     ]
-    return f"{text.share(fraction)} ({max(spent):g})" if spent else text.share(fraction)
+    return f"{text.share(fraction)} ({max(spent):g})" if fraction and spent else text.share(fraction)
 
 
 def _score_entry(point: Mapping[str, Any] | None, metric: str) -> Entry:
@@ -138,9 +148,11 @@ def _worst(item: Mapping[str, Any] | None, metric: str) -> Entry:
 
 
 def _price(need: Mapping[str, Any], minutes: float | None) -> str:
-    if minutes is None or need["value"] is None:
-        return "\u2013"
-    return text.duration(60 * minutes * need["value"])
+    """Labelling time of the labels needed, also where only a bound of them is known."""
+    for key, sign in (("value", ""), ("at_most", "\u2264 "), ("above", "> ")):
+        if minutes is not None and need.get(key) is not None:
+            return sign + text.duration(60 * minutes * need[key])
+    return "\u2013"
 
 
 def test_table(task: Mapping[str, Any], reference: str) -> Table:
@@ -168,7 +180,7 @@ def _test(arm: Mapping[str, Any], fraction: float, reference: str) -> Any:
 def _test_entry(test: Mapping[str, Any] | None, metric: str) -> Entry:
     if test is None:
         return Entry("")
-    note = f"{text.interval(test, metric, sign=True)} {text.p_value(test)}"
+    note = f"{text.interval(test, metric, sign=True)}\n{text.p_value(test)}".strip()
     return Entry(text.number(test["value"], metric, sign=True), note)
 
 
@@ -182,10 +194,14 @@ def train_seconds(rows: Iterable[Row]) -> dict[str, float]:
 
 
 def failures(rows: Iterable[Row]) -> list[str]:
-    """One line for each failed cell."""
-    failed = sorted((row for row in rows if row.error is not None), key=lambda row: row.cell)
+    """One line for each arm, fraction and message of failed cells, with the seeds."""
+    seeds: dict[tuple[str, float, str], list[int]] = {}
+    for row in sorted(rows, key=lambda row: row.cell):
+        if row.error is not None:
+            seeds.setdefault((row.arm, row.fraction, " ".join(row.error.split())), []).append(row.seed)
     return [
-        f"{row.arm}, {text.share(row.fraction)}, seed {row.seed}: {' '.join((row.error or '').split())}" for row in failed
+        f"{arm}, {text.share(fraction)}, seed{'s' * (len(which) > 1)} {', '.join(map(str, which))}: {error}"
+        for (arm, fraction, error), which in seeds.items()
     ]
 
 
@@ -202,9 +218,16 @@ def legend(task: Mapping[str, Any]) -> list[str]:
         "Labels saved: how many times more labels real-only needs for the same score. n to 90/95/98 %: real labels needed "
         "for that share of the best real-only score; > and \u2264 are bounds of values outside the measured range.",
         "Area: mean score over log labels. Forgetting: synthetic hold-out score of D \u2212 of the arm. ECE: calibration error.",
-        "p: two-sided sign-flip test over paired seeds, Holm over arms; below 6 seeds nothing is testable.",
+        f"p: two-sided sign-flip test over paired seeds, after Holm over the arms of a column. {_testable(task)}",
     ]
     return lines
+
+
+def _testable(task: Mapping[str, Any]) -> str:
+    seeds = len(task["seeds"])
+    if seeds < MIN_SEEDS:
+        return f"With {seeds} seeds nothing is testable: at least {MIN_SEEDS} are needed."
+    return f"With {seeds} seeds the smallest possible p is {2 / 2**seeds:.2g} before Holm."
 
 
 def write_markdown(title: str, tasks: Mapping[str, Any], rows: list[Row], run: RunDescription) -> str:

@@ -14,29 +14,28 @@ Number = Mapping[str, Any]
 
 def number(value: float, metric: str, *, digits: int = 1, unit: bool = False, sign: bool = False) -> str:
     """A score, or a difference of scores, of the given metric; percent for metrics in 0..1."""
-    plus = "+" if sign else ""
     if metric in SHARES:
-        return f"{round(100 * value, digits) + 0.0:{plus}.{digits}f}{' %' if unit else ''}".replace("-", "\u2212")
+        return fixed(100 * value, digits, sign=sign) + ("\u00a0%" if unit else "")
+    plus = "+" if sign and value else ""
     return f"{value:{plus}.{digits + 2}g}".replace("-", "\u2212")
+
+
+def fixed(value: float, digits: int, *, sign: bool = False) -> str:
+    """Fixed number of digits with a true minus sign, and zero without any sign."""
+    rounded = round(value, digits) + 0.0
+    return f"{rounded:{'+' if sign and rounded else ''}.{digits}f}".replace("-", "\u2212")
 
 
 def share(fraction: float) -> str:
     """A fraction in percent, ``0.01`` as ``1 %``."""
-    return f"{100 * fraction:g} %"
+    return f"{100 * fraction:g}\u00a0%"
 
 
 def interval(item: Number, metric: str, *, digits: int = 1, sign: bool = False) -> str:
-    """``[low, high]``, empty when there is none."""
-    if item.get("low") is None:
+    """``[low, high]``, empty when there is none or when nothing varies (an arm against itself)."""
+    if item.get("low") is None or item["low"] == item["high"]:
         return ""
     return "[" + ", ".join(number(item[end], metric, digits=digits, sign=sign) for end in ("low", "high")) + "]"
-
-
-def score(item: Number | None, metric: str, *, sign: bool = False) -> str:
-    """Value with its interval; a dash when there is no value."""
-    if item is None or item["value"] is None:
-        return "\u2013"
-    return f"{number(item['value'], metric, sign=sign)} {interval(item, metric, sign=sign)}".strip()
 
 
 def ratio(item: Number | None, *, digits: int = 3, suffix: str = "") -> str:
@@ -49,14 +48,9 @@ def ratio(item: Number | None, *, digits: int = 3, suffix: str = "") -> str:
         return " and ".join(bounds) or "\u2013"
     value = fixed(item["value"], digits) + suffix
     # Bounds over the few draws in which a number exists would look surer than it is.
-    if item.get("low") is None or item.get("defined", 1.0) < 0.9:
+    if item.get("low") is None or item["low"] == item["high"] or item.get("defined", 1.0) < 0.9:
         return value
     return f"{value} [{fixed(item['low'], digits)}, {fixed(item['high'], digits)}]"
-
-
-def fixed(value: float, digits: int) -> str:
-    """Fixed number of digits with a true minus sign and no negative zero."""
-    return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "\u2212")
 
 
 def p_value(test: Mapping[str, Any]) -> str:

@@ -13,6 +13,7 @@ from torch import Tensor
 from perceptransfer.core.config import Configurable
 from perceptransfer.core.errors import ConfigError
 from perceptransfer.data import fast, recipes
+from perceptransfer.data.images import one_of
 from perceptransfer.data.source import Pixels
 
 Engine = Literal["fast", "albumentations"]
@@ -49,8 +50,7 @@ class _Ranged(Augmentation):
     def __init__(self, table: recipes.Ranges, strength: float, flip: bool, engine: Engine, changed: Any) -> None:
         if not 0.0 <= strength <= 4.0:
             raise ConfigError(f"strength must be in 0..4, got {strength}", key="strength")
-        if engine not in ("fast", "albumentations"):
-            raise ConfigError(f"unknown engine {engine!r}", key="engine", remedy="use fast or albumentations")
+        one_of("engine", engine, ("fast", "albumentations"))
         self.table, self.flip, self.engine = recipes.scaled(table, strength), flip, engine
         for name, limits in (changed or {}).items():
             if name not in table:

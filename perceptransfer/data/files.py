@@ -15,7 +15,7 @@ import numpy as np
 from perceptransfer.core.config import digest
 from perceptransfer.core.errors import ConfigError, DataError, ImageError
 from perceptransfer.core.files import sha256_file
-from perceptransfer.data.images import WHITE, ResizeMode, decode, read_bytes, resize
+from perceptransfer.data.images import MODES, ResizeMode, decode, one_of, read_bytes, resize
 from perceptransfer.data.layout import Entry, image_files
 from perceptransfer.data.manifest import Manifest
 from perceptransfer.data.source import ImageSet, ImageSource, Pixels, Quarantined, Record
@@ -58,17 +58,17 @@ class FileSource(ImageSource):
         self,
         path: str,
         resize: ResizeMode,
-        background: list[int] | None,
+        background: tuple[int, int, int],
         on_bad_image: Literal["error", "quarantine"],
         manifest: str | None,
     ) -> None:
         self.path, self.mode, self.on_bad_image = Path(path).expanduser(), resize, on_bad_image
         self.manifest = None if manifest is None else Path(manifest).expanduser()
-        self.background = tuple(WHITE if background is None else background)
+        one_of("resize", resize, MODES)
+        one_of("on_bad_image", on_bad_image, ("error", "quarantine"))
+        self.background = tuple(background)
         if len(self.background) != 3 or not all(0 <= channel <= 255 for channel in self.background):
             raise ConfigError(f"must be three numbers 0..255, got {list(self.background)}", key="background")
-        if on_bad_image not in ("error", "quarantine"):
-            raise ConfigError(f"unknown value {on_bad_image!r}", key="on_bad_image", remedy="use error or quarantine")
         self._content: str | None = None
 
     def identity_extra(self) -> Mapping[str, Any]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from perceptransfer.core.errors import ConfigError, DataError, LeakageError
 from perceptransfer.data.files import FileSource
-from perceptransfer.data.images import ResizeMode
+from perceptransfer.data.images import WHITE, ResizeMode, one_of
 from perceptransfer.data.layout import Entry, class_entries, image_files, map_classes, pattern_groups, table_groups
 from perceptransfer.data.source import ImageSet
 from perceptransfer.data.splits import hold_out
@@ -40,7 +40,7 @@ class Folder(FileSource):
         val_share: float = 0.0,
         split_seed: int = 0,
         resize: ResizeMode = "squash",
-        background: list[int] | None = None,
+        background: tuple[int, int, int] = WHITE,
         on_bad_image: Literal["error", "quarantine"] = "error",
         manifest: str | None = None,
     ) -> None:
@@ -58,11 +58,13 @@ class Folder(FileSource):
             val_share: share of the images for validation.
             split_seed: seed of the split, apart from all training seeds.
             resize: squash, crop or pad.
-            background: colour under transparent pixels and beside padded images, RGB 0..255; white by default.
+            background: colour under transparent pixels and beside padded images, RGB 0..255.
             on_bad_image: stop at an unreadable image, or leave it out and list it.
             manifest: file to verify the images against.
         """
         super().__init__(path, resize, background, on_bad_image, manifest)
+        one_of("split", split, ("auto", "subfolders", "group", "random"))
+        one_of("unmapped", unmapped, ("error", "drop"))
         self.split, self.split_seed, self.shares = split, split_seed, (test_share, val_share)
         self.group_pattern, self.group_column = group_pattern, group_column
         self.groups_csv = None if groups_csv is None else Path(groups_csv).expanduser()
@@ -130,7 +132,7 @@ class UnlabeledFolder(FileSource):
         self,
         path: str,
         resize: ResizeMode = "squash",
-        background: list[int] | None = None,
+        background: tuple[int, int, int] = WHITE,
         on_bad_image: Literal["error", "quarantine"] = "error",
         manifest: str | None = None,
     ) -> None:

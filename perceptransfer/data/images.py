@@ -15,6 +15,7 @@ from perceptransfer.data.source import Pixels
 
 ResizeMode = Literal["squash", "crop", "pad"]
 EXTENSIONS = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
+MODES = ("squash", "crop", "pad")
 WHITE = (255, 255, 255)
 
 # Pillow refuses to look at more than twice this many pixels (DecompressionBombError); the first threshold only warns.
@@ -39,6 +40,16 @@ def decode(data: bytes, name: str | Path, background: Sequence[int] = WHITE) -> 
         raise ImageError(error.problem, where=str(name), remedy=error.remedy) from None
     except Exception as error:  # a damaged file makes Pillow's plugins raise nearly anything
         raise ImageError(f"cannot be read as an image ({error})", where=str(name), remedy=_REMEDY) from error
+
+
+def one_of(key: str, value: object, known: Sequence[str]) -> None:
+    """Check a value that a configuration chooses from a list.
+
+    Raises:
+        ConfigError: the value is not known.
+    """
+    if value not in known:
+        raise ConfigError(f"unknown value {value!r}", key=key, remedy=f"use one of {', '.join(known)}")
 
 
 def read_bytes(path: Path) -> bytes:
@@ -105,7 +116,7 @@ def resize(image: Pixels, size: tuple[int, int], mode: ResizeMode = "squash", fi
         canvas[:] = np.asarray(fill, dtype=np.uint8)
         canvas[top : top + inner[0], left : left + inner[1]] = _scale(image, (0.0, 0.0, w, h), inner)
         return canvas
-    raise ConfigError(f"unknown resize mode {mode!r}", key="resize", remedy="use squash, crop or pad")
+    raise ConfigError(f"unknown resize mode {mode!r}", key="resize", remedy=f"use one of {', '.join(MODES)}")
 
 
 def _scale(image: Pixels, box: tuple[float, float, float, float], size: tuple[int, int]) -> Pixels:

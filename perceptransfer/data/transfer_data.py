@@ -13,6 +13,7 @@ from perceptransfer.core.seeding import derive_seed
 from perceptransfer.data.domain import Domain
 from perceptransfer.data.domain_set import DomainSet
 from perceptransfer.data.folder import Folder, UnlabeledFolder
+from perceptransfer.data.images import one_of
 from perceptransfer.data.leakage import Leak, Prints, find_leaks, refuse
 from perceptransfer.data.real_test import TestDomain
 from perceptransfer.data.source import ImageSet, ImageSource
@@ -46,7 +47,7 @@ class TransferData(Configurable):
         real_fraction: float = 0.0,
         labels: int | None = None,
         val_share: float = 0.0,
-        size: list[int] | None = None,
+        size: tuple[int, int] = (32, 32),
         synthetic_holdout: float = 0.1,
         leakage: Literal["error", "remove", "off"] = "error",
         val_folder: Literal["pool", "ignore"] = "pool",
@@ -62,7 +63,7 @@ class TransferData(Configurable):
             real_fraction: share of the pool's labels that is bought, 0..1.
             labels: number of labels bought, instead of a share.
             val_share: share of the bought labels set aside for selection.
-            size: height and width in pixels; 32, 32 by default.
+            size: height and width in pixels.
             synthetic_holdout: share of the synthetic images held out to score the model on its own domain.
             leakage: what to do with training images that are copies of test images.
             val_folder: add the real source's ``val`` part to the pool, or leave it out.
@@ -75,16 +76,11 @@ class TransferData(Configurable):
         self.real_fraction, self.labels, self.val_share = real_fraction, labels, val_share
         self.synthetic_holdout, self.leakage, self.val_folder = synthetic_holdout, leakage, val_folder
         self.shuffle_labels = shuffle_labels
-        height_width = [32, 32] if size is None else size
-        if len(height_width) != 2 or min(height_width) < 8:
-            raise ConfigError(f"size must be [height, width], at least 8 each, got {height_width}", key="size")
-        self.size = (int(height_width[0]), int(height_width[1]))
-        for key, value, known in (
-            ("leakage", leakage, ("error", "remove", "off")),
-            ("val_folder", val_folder, ("pool", "ignore")),
-        ):
-            if value not in known:
-                raise ConfigError(f"unknown value {value!r}", key=key, remedy=f"use one of {', '.join(known)}")
+        if len(size) != 2 or min(size) < 8:
+            raise ConfigError(f"size must be [height, width], at least 8 each, got {list(size)}", key="size")
+        self.size = (int(size[0]), int(size[1]))
+        one_of("leakage", leakage, ("error", "remove", "off"))
+        one_of("val_folder", val_folder, ("pool", "ignore"))
         number_of_labels(0, real_fraction)  # refuses a bad fraction before anything is read
         self._loaded: _Loaded | None = None
 

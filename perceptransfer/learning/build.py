@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
+
 from perceptransfer.core.checkpoint import Checkpoint
 from perceptransfer.core.config import config_of, instantiate
 from perceptransfer.core.errors import StoreError
@@ -33,7 +35,7 @@ def build_model(checkpoint: Checkpoint, *, seed: int) -> PerceptionModel:
     seed_everything(seed)
     encoder: Encoder = instantiate(checkpoint.model["encoder"])
     heads = {task.name: task.make_head(encoder.dim, encoder.channels) for task in build_tasks(checkpoint)}
-    model = PerceptionModel(encoder, heads)
+    model = PerceptionModel(encoder, heads).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if checkpoint.state:
         try:
             model.load_state_dict(dict(checkpoint.state))

@@ -26,7 +26,8 @@ class PerceptionModel(nn.Module):
 
     def forward(self, images: Tensor) -> Features:
         """Features of images ``[B, 3, H, W]`` in 0..1 with ``outputs`` filled in for every task."""
-        features: Features = self.encoder(images)
+        # Convolutions and pooling on CPU, and tensor cores on GPU, run faster with the channels last in memory.
+        features: Features = self.encoder(images.contiguous(memory_format=torch.channels_last))
         return features._replace(outputs={name: head(features) for name, head in self.heads.items()})
 
     def forward_pair(

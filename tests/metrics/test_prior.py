@@ -58,6 +58,13 @@ def test_em_is_at_a_maximum_of_the_likelihood():
     assert em_prior(target, [0.5, 0.5])[1] == pytest.approx(grid[np.argmax(likelihood)], abs=0.002)
 
 
+def test_em_divides_by_the_source_prior():
+    # Posteriors of a model trained at 4:1 on a target at 1:1; the odds carry the factor 4.
+    even, _ = gaussian([0.5, 0.5], 20_000, 3)
+    joint = even * [0.8, 0.2]
+    np.testing.assert_allclose(em_prior(joint / joint.sum(axis=1, keepdims=True), [0.8, 0.2]), 0.5, atol=0.02)
+
+
 def test_alarm_by_hand():
     # 40/120/486 images under a uniform source, the case of the protocol: distance 486/646 - 1/3.
     shift = prior_shift(np.array([40, 120, 486]) / 646, [1 / 3] * 3)

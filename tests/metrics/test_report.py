@@ -79,6 +79,8 @@ def test_numbers_of_a_made_report():
         assert estimate.interval.seeds == 6
     assert report.negative_transfer == NegativeTransfer((), False)
     assert report.tests["source_only"].p == 0.03125
+    assert report.tests["source_only"].mean > 0 > report.tests["real_only"].mean
+    assert made(direction="lower").tests["source_only"].mean < 0
     assert (report.n_test, report.seeds) == (100, (0, 1, 2, 3, 4, 5))
 
 

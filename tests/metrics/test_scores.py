@@ -63,6 +63,8 @@ def test_calibration_error_by_hand():
     # Confidences .9 (right, wrong) share a bin: |.5 - .9|; .6 (right) has its own: |1 - .6|. Weights 2/3 and 1/3.
     probabilities = [[0.9, 0.1], [0.9, 0.1], [0.4, 0.6]]
     assert expected_calibration_error(probabilities, [0, 1, 1]) == pytest.approx(0.4)
+    # A confidence on an edge belongs to the bin below: .75 (right) and .8 (wrong) do not cancel in quarters.
+    assert expected_calibration_error([[0.75, 0.25], [0.8, 0.2]], [0, 1], bins=4) == pytest.approx((0.25 + 0.8) / 2)
     assert expected_calibration_error(np.eye(3), [0, 1, 2]) == 0
     assert expected_calibration_error(np.eye(3), [1, 2, 0]) == 1
 

@@ -92,6 +92,7 @@ def test_negative_transfer_names_the_stages():
     assert harm.below_real_only is True
     assert "align" in str(harm)
     assert "real-only" in str(harm)
+    assert negative_transfer(stages, source_only=64.3, real_only=65.0, **UP).below_real_only is False
     fine = negative_transfer({"align": 93.0}, source_only=64.3, real_only=50.0, **UP)
     assert (fine.stages, fine.below_real_only, str(fine)) == ((), False, "none")
     assert negative_transfer(stages, source_only=64.3, **UP).below_real_only is None

@@ -40,7 +40,9 @@ def test_statistics_are_those_computed_by_hand(alpha: float) -> None:
         np.testing.assert_allclose(layer.running_mean.numpy(), (1 - alpha) * old + alpha * mean, atol=1e-9)
         np.testing.assert_allclose(layer.running_var.numpy(), (1 - alpha) + alpha * var, atol=1e-9)
     assert (report.layers, report.batches, report.images) == (2, 3, 12)
-    expected = [abs(mean - old) / np.sqrt(1 + 1e-5) for (mean, _), old in zip(by_hand(batches), (9.0, 0.0), strict=True)]
+    expected = [
+        abs(mean - old) / np.sqrt(1 + 1e-5) for (mean, _), old in zip(by_hand(batches), (9.0, 0.0), strict=True)
+    ]
     assert report.shift == pytest.approx(np.mean(expected))
 
 

@@ -72,6 +72,15 @@ def test_head_and_norm(architecture, make_model) -> None:
     assert all(name.startswith("encoder.") for name in norms)
 
 
+def test_an_encoder_by_itself_keeps_to_its_freeze(make_encoder) -> None:
+    encoder = make_encoder("small_cnn")
+    encoder.backbone.blocks[0].requires_grad_(False)
+    encoder.train()
+    assert not any(module.training for module in encoder.backbone.blocks[0].modules())
+    assert encoder.training
+    assert encoder.backbone.blocks[1].training
+
+
 def test_freezing_is_undone_by_the_next_choice(make_model, make_images) -> None:
     model = make_model("small_cnn").train()
     set_trainable(model, "head")

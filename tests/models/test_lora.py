@@ -39,7 +39,9 @@ def test_merges_into_plain_weights_and_unmerges_exactly(architecture, make_model
         lora.merge()
         merged = state(model.encoder)
         assert merged.keys() == original.keys()
-        assert {n.removesuffix(".weight") for n in merged if not torch.equal(merged[n], original[n])} == set(lora.targets)
+        assert {n.removesuffix(".weight") for n in merged if not torch.equal(merged[n], original[n])} == set(
+            lora.targets
+        )
         torch.testing.assert_close(model(images).pooled, adapted, rtol=1e-3, atol=1e-3)
         plain = instantiate(config_of(model.encoder))
         plain.load_state_dict(merged)
@@ -47,7 +49,9 @@ def test_merges_into_plain_weights_and_unmerges_exactly(architecture, make_model
         lora.unmerge()
         lora.unmerge()
         assert torch.equal(model(images).pooled, adapted)
-        base = {name.replace(".base_layer", ""): t for name, t in model.encoder.state_dict().items() if "lora_" not in name}
+        base = {
+            name.replace(".base_layer", ""): t for name, t in model.encoder.state_dict().items() if "lora_" not in name
+        }
         assert same(base, original)
 
 
