@@ -22,9 +22,10 @@ from perceptransfer.core.files import write_atomic
 class RunDescription:
     """How the rows of one folder were made; stored beside them as ``run.json``.
 
-    ``command`` repeats the run, ``config`` is its YAML text. ``arms`` maps an arm to its one-line description. ``data``,
-    ``hardware`` and ``versions`` are free, possibly nested, and shown as they are; ``data["name"]`` is the report's
-    title. ``test_reads`` counts how often the real test was opened. ``minutes_per_label`` turns labels into cost.
+    ``command`` repeats the run, ``config`` is its YAML text. ``arms`` maps an arm to its one-line description.
+    ``data``, ``hardware`` and ``versions`` are free, possibly nested, and shown as they are; ``data["name"]`` is the
+    report's title. ``test_reads`` counts how often the real test was opened. ``minutes_per_label`` (a value a task)
+    turns labels into cost.
     """
 
     command: str
@@ -98,15 +99,15 @@ class Samples:
         try:
             with np.load(path, allow_pickle=False) as file:
                 content = {name: file[name] for name in file.files}
-            images = {name: _check_images(content[name], name, str(path)) for name in ("synthetic", "real")}
+            synthetic, real = (_check_images(content[name], name, str(path)) for name in ("synthetic", "real"))
         except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
             raise DataError(
                 f"no readable sample images ({error})",
                 where=path,
                 remedy="delete the file: the report leaves the sheet out",
             ) from error
-        names = {key: content.get(key, np.array([])).tolist() for key in ("synthetic_names", "real_names")}
-        return cls(**images, **names)
+        first, second = (content.get(key, np.array([])).tolist() for key in ("synthetic_names", "real_names"))
+        return cls(synthetic=synthetic, real=real, synthetic_names=first, real_names=second)
 
 
 def _check_images(images: NDArray[Any], key: str, where: str) -> NDArray[np.uint8]:

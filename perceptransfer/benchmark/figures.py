@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
-from dataclasses import dataclass
 from math import nan
 from typing import Any
 
@@ -14,43 +13,21 @@ from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, NullLocator
 
+from perceptransfer.benchmark.styles import KEY_ARMS, Style, arm_styles
 from perceptransfer.benchmark.text import number, share
 
-# Okabe and Ito's palette: told apart also with colour-vision deficiency. The four arms of the story get its strongest.
-KEY_ARMS = {"I": "#0072B2", "F": "#E69F00", "D": "#D55E00", "A": "#1a1a1a"}
-_THIN_COLOURS = ("#56B4E9", "#009E73", "#CC79A7", "#8c8c8c", "#7a5c3e", "#5b5ea6", "#9bb000")
-_MARKERS = {"I": "o", "F": "s", "D": "D", "A": "^"}
-_THIN_MARKERS = ("v", "P", "X", "<", ">", "h", "d")
-_LABELLED = ("I", "D")
 _INK, _SOFT, _GRID = "#20242a", "#6b7280", "#e8eaee"
 
 
-@dataclass(frozen=True)
-class Style:
-    """How one arm is drawn."""
-
-    colour: str
-    marker: str
-    key: bool
-    labelled: bool = False
-
-    @property
-    def width(self) -> float:
-        """Line width in points."""
-        return 2.6 if self.key else 1.1
-
-
-def arm_styles(arms: Mapping[str, Any]) -> dict[str, Style]:
-    """Style of each arm; the same arm of the same grid always gets the same one."""
-    thin = [name for name in sorted(arms) if name not in KEY_ARMS]
-    styles = {name: Style(KEY_ARMS[name], _MARKERS[name], True, name in _LABELLED) for name in KEY_ARMS if name in arms}
-    for i, name in enumerate(thin):
-        styles[name] = Style(_THIN_COLOURS[i % len(_THIN_COLOURS)], _THIN_MARKERS[i % len(_THIN_MARKERS)], False)
-    return styles
-
-
 def draw_curve(task: Mapping[str, Any], descriptions: Mapping[str, str], title: str) -> bytes:
-    """PNG of one task's summary (`summarise(rows)["tasks"][name]`).
+    """`curve_figure` as PNG."""
+    buffer = io.BytesIO()
+    curve_figure(task, descriptions, title).savefig(buffer, format="png", metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def curve_figure(task: Mapping[str, Any], descriptions: Mapping[str, str], title: str) -> Figure:
+    """One task of the summary (`summarise(rows)["tasks"][name]`) as a figure of two axes: no labels, and some.
 
     ``descriptions`` maps arms to their legend text. Bands and bars are the summary's intervals. An arm that has only a
     zero-label score is continued as a dotted level; the best real-only score at all labels is the dashed line.
@@ -69,9 +46,7 @@ def draw_curve(task: Mapping[str, Any], descriptions: Mapping[str, str], title: 
     note = f"mean over {seeds} seed{'s' * (seeds != 1)}, 95 % interval"
     note += f" · {items} real test items" if items else ""
     figure.text(0.075, 0.898, note, fontsize=10, color=_SOFT, ha="left", va="center")
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", metadata={"Software": None})
-    return buffer.getvalue()
+    return figure
 
 
 def _dodge(name: str, styles: Mapping[str, Style]) -> float:
@@ -80,16 +55,13 @@ def _dodge(name: str, styles: Mapping[str, Style]) -> float:
     return 0.0 if len(order) == 1 else -0.62 + 1.24 * order.index(name) / (len(order) - 1)
 
 
-def _draw_arm(
-    zero: Axes, rest: Axes, points: list[dict[str, Any]], style: Style, dodge: float, metric: str
-) -> None:
+def _draw_arm(zero: Axes, rest: Axes, points: list[dict[str, Any]], style: Style, dodge: float, metric: str) -> None:
     order = 4 if style.key else 3
     look: dict[str, Any] = {"color": style.colour, "marker": style.marker, "zorder": order}
     look |= {"markersize": 7.5 if style.key else 4.5, "markeredgecolor": "white", "markeredgewidth": 0.8}
     at_zero = [point["score"] for point in points if point["labels"] == 0 and point["score"]["value"] is not None]
     for score in at_zero:
-        low, high = _bounds(score)
-        zero.vlines(dodge, low, high, color=style.colour, linewidth=style.width, zorder=order)
+        zero.vlines(dodge, *_bounds(score), color=style.colour, linewidth=style.width, zorder=order)
         zero.plot([dodge], [score["value"]], linestyle="none", **look)
         if style.labelled:
             _label(zero, dodge, score["value"], number(score["value"], metric), style.colour)
@@ -97,7 +69,7 @@ def _draw_arm(
     if some:
         x = [point["labels"] for point in some]
         low, high = zip(*(_bounds(point["score"]) for point in some), strict=True)
-        rest.fill_between(x, low, high, color=style.colour, alpha=0.20 if style.key else 0.08, linewidth=0, zorder=order)
+        rest.fill_between(x, low, high, color=style.colour, alpha=style.shade, linewidth=0, zorder=order)
         # A failed cell is a gap in the line, not a straight line over it.
         y = [nan if point["score"]["value"] is None else point["score"]["value"] for point in some]
         rest.plot(x, y, linewidth=style.width, **look)

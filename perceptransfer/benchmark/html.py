@@ -12,11 +12,13 @@ from markupsafe import Markup, escape
 
 from perceptransfer.benchmark import panels, text
 from perceptransfer.benchmark.description import RunDescription, Samples
-from perceptransfer.benchmark.figures import arm_styles
 from perceptransfer.benchmark.headline import headline, speaker
+from perceptransfer.benchmark.markdown import failures, legend
 from perceptransfer.benchmark.points import SOURCE_ONLY
 from perceptransfer.benchmark.rows import Row
-from perceptransfer.benchmark.table import failures, legend, score_table, summary_table, test_table
+from perceptransfer.benchmark.sheet import data_uri, sheets
+from perceptransfer.benchmark.styles import arm_styles
+from perceptransfer.benchmark.table import score_table, summary_table, test_table
 
 
 def render(
@@ -39,7 +41,7 @@ def render(
             _section(name, task, [row for row in rows if row.task == name], run, curves[name])
             for name, task in tasks.items()
         ],
-        sheets=panels.sheets(samples),
+        sheets=sheets(samples),
         failures=failures(rows),
         failed=sum(task["failed"] for task in tasks.values()),
         alarms=panels.alarms(rows),
@@ -79,7 +81,7 @@ def _section(name: str, task: Mapping[str, Any], rows: list[Row], run: RunDescri
         "speaker": arm,
         "headline": headline(task),
         "numbers": panels.key_numbers(task),
-        "curve": panels.data_uri(curve),
+        "curve": data_uri(curve),
         "colours": {who: style.colour for who, style in arm_styles(task["arms"]).items()},
         "scores": score_table(task, run.arms),
         "summary": summary_table(task, rows, run.minutes_per_label.get(name)).transposed(),

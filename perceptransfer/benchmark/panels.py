@@ -1,23 +1,17 @@
-"""What the HTML report draws beside curve and tables, as plain data: bars, confusion matrices, evidence, images."""
+"""What the HTML report draws beside curve and tables, as plain data: bars, confusion matrices, evidence."""
 
 from __future__ import annotations
 
-import base64
-import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from perceptransfer.benchmark import text
-from perceptransfer.benchmark.description import Samples
-from perceptransfer.benchmark.figures import arm_styles
 from perceptransfer.benchmark.headline import speaker
 from perceptransfer.benchmark.rows import Row
-
-_SHOWN_SIDE = 160  # pixels of the longer side of an embedded sample; larger ones would only bloat the file
+from perceptransfer.benchmark.styles import arm_styles
 
 
 def key_numbers(task: Mapping[str, Any]) -> list[dict[str, str]]:
@@ -67,7 +61,7 @@ def confusion(rows: Iterable[Row], arm: str, fraction: float) -> dict[str, Any] 
     cells = [row for row in rows if (row.arm, row.fraction) == (arm, fraction) and row.confusion]
     if not cells:
         return None
-    counts = np.sum([row.confusion for row in cells], axis=0)
+    counts = np.sum([np.array(row.confusion) for row in cells], axis=0)
     classes = list(cells[0].per_class) or [str(k) for k in range(len(counts))]
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     body = [
@@ -152,37 +146,3 @@ def _mean_by_name(parts: Sequence[Mapping[str, float | None]]) -> dict[str, floa
     names = list(dict.fromkeys(name for part in parts for name in part))
     values = {name: [value for part in parts if (value := part.get(name)) is not None] for name in names}
     return {name: float(np.mean(known)) if known else None for name, known in values.items()}
-
-
-def sheets(samples: Samples | None) -> list[dict[str, Any]]:
-    """Sample images of both domains as data URIs with captions."""
-    if samples is None:
-        return []
-    pairs = (
-        ("synthetic", samples.synthetic, samples.synthetic_names),
-        ("real", samples.real, samples.real_names),
-    )
-    return [
-        {
-            "domain": name,
-            "pixelated": max(images.shape[1:3]) < 64,
-            "images": [
-                {"uri": _uri(image), "name": str(names[i]) if i < len(names) else ""} for i, image in enumerate(images)
-            ],
-        }
-        for name, images, names in pairs
-        if len(images)
-    ]
-
-
-def _uri(image: np.ndarray[Any, np.dtype[np.uint8]]) -> str:
-    picture = Image.fromarray(image)
-    picture.thumbnail((_SHOWN_SIDE, _SHOWN_SIDE))
-    buffer = io.BytesIO()
-    picture.save(buffer, format="PNG", optimize=True)
-    return data_uri(buffer.getvalue())
-
-
-def data_uri(png: bytes) -> str:
-    """A PNG that needs no file beside the page."""
-    return "data:image/png;base64," + base64.b64encode(png).decode()

@@ -129,4 +129,3 @@ def _harm(grid: Grid, place: Place, score: float) -> dict[str, bool | None] | No
 def _divide(top: Draws, bottom: Draws) -> Draws:
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.asarray(top / bottom, dtype=np.float64)
-

@@ -8,9 +8,9 @@ from pathlib import Path
 from perceptransfer.benchmark.description import RunDescription, Samples
 from perceptransfer.benchmark.figures import draw_curve
 from perceptransfer.benchmark.html import render
+from perceptransfer.benchmark.markdown import write_markdown
 from perceptransfer.benchmark.rows import read_rows
 from perceptransfer.benchmark.summary import summarise
-from perceptransfer.benchmark.table import write_markdown
 from perceptransfer.core.errors import DataError
 from perceptransfer.core.files import write_atomic
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from perceptransfer.benchmark.measured import Grid, Place, gather, missing
 from perceptransfer.benchmark.comparisons import compare
 from perceptransfer.benchmark.curves import area, label_savings, n_to_full, shared_range
+from perceptransfer.benchmark.measured import Grid, Place, gather, missing
 from perceptransfer.benchmark.points import REAL_ONLY, SOURCE_ONLY, point
 from perceptransfer.benchmark.rows import Row
 from perceptransfer.metrics.estimate import Estimate

@@ -9,11 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from perceptransfer.benchmark import text
-from perceptransfer.benchmark.description import RunDescription
-from perceptransfer.benchmark.headline import headline
-from perceptransfer.benchmark.points import REAL_ONLY
 from perceptransfer.benchmark.rows import Row
-from perceptransfer.metrics.significance import MIN_SEEDS
 
 BELOW_SOURCE, BELOW_REAL, FAILED = "\u25bc", "\u25bd", "\u2717"
 
@@ -95,9 +91,7 @@ def _score_entry(point: Mapping[str, Any] | None, metric: str) -> Entry:
     return Entry(text.number(score["value"], metric), text.interval(score, metric), " ".join(marks), why)
 
 
-def summary_table(
-    task: Mapping[str, Any], rows: Iterable[Row], minutes_per_label: float | None = None
-) -> Table:
+def summary_table(task: Mapping[str, Any], rows: Iterable[Row], minutes_per_label: float | None = None) -> Table:
     """The protocol's summary row of each arm, with train seconds and the price of reaching 95 % of full real."""
     first, last, metric = task["fractions"][0], task["fractions"][-1], task["metric"]
     at = [fraction for fraction in (0.0, 0.01, 0.1, 1.0) if fraction in task["fractions"]]
@@ -191,59 +185,3 @@ def train_seconds(rows: Iterable[Row]) -> dict[str, float]:
         if row.train_seconds is not None and row.error is None:
             times.setdefault(row.arm, []).append(row.train_seconds)
     return {arm: float(np.mean(values)) for arm, values in times.items()}
-
-
-def failures(rows: Iterable[Row]) -> list[str]:
-    """One line for each arm, fraction and message of failed cells, with the seeds."""
-    seeds: dict[tuple[str, float, str], list[int]] = {}
-    for row in sorted(rows, key=lambda row: row.cell):
-        if row.error is not None:
-            seeds.setdefault((row.arm, row.fraction, " ".join(row.error.split())), []).append(row.seed)
-    return [
-        f"{arm}, {text.share(fraction)}, seed{'s' * (len(which) > 1)} {', '.join(map(str, which))}: {error}"
-        for (arm, fraction, error), which in seeds.items()
-    ]
-
-
-def legend(task: Mapping[str, Any]) -> list[str]:
-    """How to read the tables, one sentence an item."""
-    oracle = task["oracle"]["recipe"] or "missing: no real-only run at 100 %"
-    lines = [
-        "Columns: share of the real labels (their number, validation included). Score: mean over seeds "
-        "[95 % interval, bootstrap over seeds and test groups].",
-        f"{BELOW_SOURCE} below source-only (D), {BELOW_REAL} below real-only (A) with the same labels: negative transfer. "
-        f"{FAILED} failed cells. An empty cell was not run.",
-        f"Ratio: score \u00f7 best real-only score at 100 %, here {oracle}; candidates {', '.join(REAL_ONLY)}.",
-        "Gap: real \u2212 synthetic score of the same model. Gap closed: 0 is source-only (D), 1 the best real-only.",
-        "Labels saved: how many times more labels real-only needs for the same score. n to 90/95/98 %: real labels needed "
-        "for that share of the best real-only score; > and \u2264 are bounds of values outside the measured range.",
-        "Area: mean score over log labels. Forgetting: synthetic hold-out score of D \u2212 of the arm. ECE: calibration error.",
-        f"p: two-sided sign-flip test over paired seeds, after Holm over the arms of a column. {_testable(task)}",
-    ]
-    return lines
-
-
-def _testable(task: Mapping[str, Any]) -> str:
-    seeds = len(task["seeds"])
-    if seeds < MIN_SEEDS:
-        return f"With {seeds} seeds nothing is testable: at least {MIN_SEEDS} are needed."
-    return f"With {seeds} seeds the smallest possible p is {2 / 2**seeds:.2g} before Holm."
-
-
-def write_markdown(title: str, tasks: Mapping[str, Any], rows: list[Row], run: RunDescription) -> str:
-    """``table.md`` of a whole run."""
-    parts = [f"# {title}\n"]
-    for name, task in tasks.items():
-        own = [row for row in rows if row.task == name]
-        parts += [f"## {name}: {task['metric'].replace('_', ' ')}, {task['direction']} is better\n"]
-        parts += [sentence + "\n" for sentence in headline(task)]
-        parts += [score_table(task, run.arms).to_markdown(), "### Summary\n"]
-        parts += [summary_table(task, own, run.minutes_per_label.get(name)).to_markdown()]
-        for reference in ("D", "A"):
-            table = test_table(task, reference)
-            if table.rows:
-                parts += [f"### Difference from {reference}, paired by seed\n", table.to_markdown()]
-        errors = [f"- {failure}" for failure in failures(own)]
-        parts += ["### Failed cells\n", "\n".join(errors) + "\n"] if errors else []
-        parts += ["### Legend\n", "\n".join(f"- {line}" for line in legend(task)) + "\n"]
-    return "\n".join([*parts, f"Made by\n\n```\n{run.command}\n```\n"])

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from jsonargparse import ActionConfigFile, ArgumentParser
+from jsonargparse import ActionConfigFile, ArgumentParser  # type: ignore[attr-defined]  # not in its __all__
 
 from perceptransfer.cli import commands
 from perceptransfer.core.errors import PerceptransferError
 
 EMBEDDED = Path(commands.__file__).parents[1] / "benchmark" / "digits.yaml"
-FUNCTIONS = {
+FUNCTIONS: dict[str, Callable[..., int]] = {
     "benchmark": commands.benchmark,
     "run": commands.run,
     "report": commands.report,
@@ -45,7 +45,7 @@ def call(command: str, words: Sequence[str]) -> int:
         parser = parser_for(command)
         config = parser.parse_args(words)
         config.pop("config", None)
-        return FUNCTIONS[command](**parser.instantiate(config).as_dict())
+        return FUNCTIONS[command](**vars(parser.instantiate(config)))
     except PerceptransferError as error:
         print(f"error: {type(error).__name__}: {error}", file=sys.stderr)
         return error.exit_code

@@ -108,7 +108,8 @@ class Folder(FileSource):
                 _refuse_torn(entries, groups, self.path)
             return entries
         labels = np.array([classes.index(str(entry.label)) for entry in entries], dtype=np.int64)
-        parts = hold_out(labels, self.shares, self.split_seed, None if self.split == "random" else groups)
+        kept = None if self.split == "random" else groups
+        parts = hold_out(labels, self.shares, self.split_seed, kept, classes=classes)
         return [Entry(entry.name, PARTS[part], entry.label) for entry, part in zip(entries, parts, strict=True)]
 
 

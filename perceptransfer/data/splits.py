@@ -62,7 +62,8 @@ def spend(
     if not 0.0 <= val_share < 1.0:
         raise FractionError(f"val_share must be in 0..1, below 1, got {val_share}", key="val_share")
     requested = number_of_labels(len(labels), fraction, count)
-    chosen = label_order(labels, seed)[: max(requested, len(np.unique(labels))) if requested else 0]
+    some = count > 0 if count is not None else fraction > 0  # a small fraction may round to no label at all
+    chosen = label_order(labels, seed)[: max(requested, len(np.unique(labels))) if some else 0]
     validation = np.zeros(len(chosen), dtype=bool)
     for value in np.unique(labels[chosen]):
         members = np.flatnonzero(labels[chosen] == value)
@@ -96,6 +97,7 @@ def hold_out(
     seed: int,
     groups: Sequence[str] | None = None,
     *,
+    classes: Sequence[str] | None = None,
     key: str = "split_seed",
 ) -> NDArray[np.int64]:
     """Assign every image to a part: 0 is the rest, 1, 2, … hold out ``shares`` of every class.
@@ -114,8 +116,9 @@ def hold_out(
     for part, share in enumerate([1.0, *shares]):
         missing = sorted(set(labels.tolist()) - set(labels[parts == part].tolist()))
         if share > 0.0 and missing:
+            named = missing if classes is None else [classes[i] for i in missing]
             raise DataError(
-                f"a split by {'image' if groups is None else 'group'} leaves class numbers {missing} out of a part",
+                f"a split by {'image' if groups is None else 'group'} leaves the classes {named} out of a part",
                 key=key,
                 remedy="use another seed, another share, or add images or groups of these classes",
             )

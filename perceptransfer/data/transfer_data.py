@@ -153,7 +153,9 @@ class TransferData(Configurable):
             sets["device"] = training["device"] = self.device.load(self.size)
         training, leaks = self._without_leaks(training, test)
         synthetic, pool = training["synthetic"], training["labeled"]
-        parts_of = hold_out(synthetic.labels, (self.synthetic_holdout,), 0, key="synthetic_holdout")
+        parts_of = hold_out(
+            synthetic.labels, (self.synthetic_holdout,), 0, classes=synthetic.classes, key="synthetic_holdout"
+        )
         fixed = {
             role: Domain(role, synthetic, chosen, synthetic.labels[chosen])
             for role, chosen in (

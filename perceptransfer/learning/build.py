@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -11,7 +12,7 @@ from perceptransfer.core.checkpoint import Checkpoint
 from perceptransfer.core.config import config_of, instantiate
 from perceptransfer.core.errors import StoreError
 from perceptransfer.core.seeding import seed_everything
-from perceptransfer.models import Encoder, PerceptionModel
+from perceptransfer.models import Encoder, PerceptionModel, without_pretrained_weights
 from perceptransfer.tasks import Task
 
 
@@ -33,9 +34,11 @@ def build_model(checkpoint: Checkpoint, *, seed: int) -> PerceptionModel:
         StoreError: weights that do not fit the architecture.
     """
     seed_everything(seed)
-    encoder: Encoder = instantiate(checkpoint.model["encoder"])
+    # Published weights would be read, or downloaded, only to be overwritten by the checkpoint's.
+    with without_pretrained_weights() if checkpoint.state else nullcontext():
+        encoder: Encoder = instantiate(checkpoint.model["encoder"])
     heads = {task.name: task.make_head(encoder.dim, encoder.channels) for task in build_tasks(checkpoint)}
-    model = PerceptionModel(encoder, heads).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model = PerceptionModel(encoder, heads).to(memory_format=torch.channels_last)
     if checkpoint.state:
         try:
             model.load_state_dict(dict(checkpoint.state))

@@ -14,7 +14,8 @@ from perceptransfer.core.errors import ConfigError
 class SmallCNN(nn.Module):
     """Blocks of convolution, batch normalisation, ReLU and pooling, then one bottleneck layer.
 
-    Every block halves height and width. ``pool`` says how the last map becomes a vector: ``flatten`` (keeps places,
+    Every block halves height and width, by max pooling or, at a third of the cost, by the ``stride`` of its first
+    convolution (5x5 in the first block, so that no pixel is passed over). ``pool`` says how the last map becomes a vector: ``flatten`` (keeps places,
     needs ``image_size``), ``avg``, or ``avgmax`` (mean and maximum side by side). The bottleneck is a linear layer to
     ``dim`` with batch normalisation, ReLU and ``dropout``. Speaks the part of timm's interface that `Encoder` reads.
     """
@@ -29,6 +30,7 @@ class SmallCNN(nn.Module):
         pool: Literal["flatten", "avg", "avgmax"] = "flatten",
         image_size: Sequence[int] = (32, 32),
         dropout: float = 0.0,
+        downsample: Literal["max", "stride"] = "max",
     ) -> None:
         super().__init__()
         stride = 2 ** len(widths)
@@ -36,6 +38,8 @@ class SmallCNN(nn.Module):
             raise ConfigError("widths, dim and convs_per_block must be positive", key="encoder.options")
         if pool not in ("flatten", "avg", "avgmax"):
             raise ConfigError(f"unknown pool {pool!r}", key="encoder.options.pool", remedy="flatten, avg or avgmax")
+        if downsample not in ("max", "stride"):
+            raise ConfigError(f"unknown downsample {downsample!r}", key="encoder.options.downsample", remedy="max, stride")
         if pool == "flatten" and min(image_size) < stride:
             raise ConfigError(
                 f"images of {tuple(image_size)} are too small for {len(widths)} halvings", key="encoder.options.widths"
@@ -44,7 +48,7 @@ class SmallCNN(nn.Module):
         self.blocks = nn.ModuleList()
         channels = 3
         for width in widths:
-            self.blocks.append(_block(channels, width, convs_per_block))
+            self.blocks.append(_block(channels, width, convs_per_block, downsample))
             channels = width
         places = (self.image_size[0] // stride) * (self.image_size[1] // stride)
         flat = channels * {"flatten": places, "avg": 1, "avgmax": 2}[pool]
@@ -90,12 +94,16 @@ class SmallCNN(nn.Module):
         return {"blocks": r"^blocks\.(\d+)", "bottleneck": r"^bottleneck"}
 
 
-def _block(channels: int, width: int, convs: int) -> nn.Sequential:
+def _block(channels: int, width: int, convs: int, downsample: Literal["max", "stride"]) -> nn.Sequential:
     layers: list[nn.Module] = []
+    strided = downsample == "stride"
     for i in range(convs):
+        kernel = 5 if strided and channels == 3 and i == 0 else 3
+        stride = 2 if strided and i == 0 else 1
+        inputs = channels if i == 0 else width
         layers += [
-            nn.Conv2d(channels if i == 0 else width, width, 3, padding=1, bias=False),
+            nn.Conv2d(inputs, width, kernel, stride, kernel // 2, bias=False),
             nn.BatchNorm2d(width),
             nn.ReLU(),
         ]
-    return nn.Sequential(*layers, nn.MaxPool2d(2))
+    return nn.Sequential(*layers) if strided else nn.Sequential(*layers, nn.MaxPool2d(2))

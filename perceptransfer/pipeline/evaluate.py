@@ -72,5 +72,5 @@ def evaluate(checkpoint: Checkpoint, data: Mapping[str, Domain], *, seed: int = 
         n_test=len(outcome.labels),
         correct="".join("1" if right else "0" for right in predicted == outcome.labels),
         labels=[int(label) for label in outcome.labels],
-        groups=list(outcome.groups) if outcome.groups is not None else None,
+        groups=None if None in outcome.groups else [str(group) for group in outcome.groups],
     )

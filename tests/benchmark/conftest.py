@@ -113,9 +113,7 @@ def _report(rng: np.random.Generator) -> dict[str, object]:
     }
 
 
-def fake_rows(
-    arms: Iterable[str] = tuple(CURVES), fractions: Iterable[float] = FRACTIONS, seeds: int = 6
-) -> list[Row]:
+def fake_rows(arms: Iterable[str] = tuple(CURVES), fractions: Iterable[float] = FRACTIONS, seeds: int = 6) -> list[Row]:
     """The grid: real-only and mixing have no cell without labels, synthetic-only arms have none with labels."""
     return [
         fake_row(arm, fraction, seed)

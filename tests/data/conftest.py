@@ -47,9 +47,7 @@ def folder(tmp_path: Path) -> Callable[[str, Mapping[str, int]], Path]:
 @pytest.fixture
 def real(folder: Callable[[str, Mapping[str, int]], Path]) -> Path:
     """A real folder of two classes: 20 + 10 to train, 4 + 2 to validate, 6 + 6 to test."""
-    return folder(
-        "real", {"train/a": 20, "train/b": 10, "val/a": 4, "val/b": 2, "test/a": 6, "test/b": 6}
-    )
+    return folder("real", {"train/a": 20, "train/b": 10, "val/a": 4, "val/b": 2, "test/a": 6, "test/b": 6})
 
 
 @pytest.fixture
@@ -65,5 +63,3 @@ def image_set() -> ImageSet:
     return ImageSet.from_arrays(
         pixels, labels, ("a", "b", "c"), groups=[f"g{i // 6}" for i in range(12)], splits=["train"] * 8 + ["test"] * 4
     )
-
-

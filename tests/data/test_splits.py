@@ -38,7 +38,7 @@ def test_larger_shares_contain_smaller_ones_and_every_class(labels: np.ndarray, 
         chosen = set(spent.train.tolist())
         assert len(chosen) == len(spent.train) == spent.requested + spent.inflation
         assert previous <= chosen
-        if fraction > 0 and spent.requested:
+        if fraction > 0:
             assert set(labels[spent.train]) == set(labels)
         previous = chosen
     assert previous == set(range(len(labels)))
@@ -79,6 +79,8 @@ def test_one_percent_of_a_thousand_balanced_digits_is_one_of_each() -> None:
 def test_a_share_smaller_than_one_per_class_is_inflated() -> None:
     spent = spend(np.arange(100) % 10, 0, fraction=0.02)
     assert (spent.requested, spent.inflation, len(spent.train)) == (2, 8, 10)
+    tiny = spend(np.arange(20) % 10, 0, fraction=0.01)
+    assert (tiny.requested, tiny.inflation, len(tiny.train)) == (0, 10, 10)
 
 
 def test_another_seed_is_another_permutation_and_the_same_seed_the_same() -> None:
@@ -134,9 +136,7 @@ def test_holding_out_images_keeps_class_shares() -> None:
     assert (parts != hold_out(labels, (0.3, 0.1), 1)).any()
 
 
-@given(
-    st.lists(st.tuples(st.integers(0, 2), st.integers(0, 30)), min_size=60, max_size=200), seeds
-)
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 30)), min_size=60, max_size=200), seeds)
 def test_groups_stay_whole(rows: list[tuple[int, int]], seed: int) -> None:
     labels, groups = np.array([row[0] for row in rows]), [f"g{row[1]}" for row in rows]
     try:
@@ -157,8 +157,8 @@ def test_groups_come_close_to_the_share() -> None:
 
 
 def test_a_class_in_one_group_only_is_an_error_that_names_it() -> None:
-    with pytest.raises(DataError, match=r"class numbers \[1\].*split_seed"):
-        hold_out(np.array([0, 0, 0, 1, 1]), (0.4,), 0, ["a", "b", "c", "d", "d"])
+    with pytest.raises(DataError, match=r"the classes \['y'\] out.*split_seed"):
+        hold_out(np.array([0, 0, 0, 1, 1]), (0.4,), 0, ["a", "b", "c", "d", "d"], classes=("x", "y"))
 
 
 def test_shares_that_leave_nothing_are_refused() -> None:
