@@ -10,12 +10,27 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
+
 from perceptransfer.benchmark.cells import Cell, Grid
-from perceptransfer.benchmark.work import Outcome, run_task, start
+from perceptransfer.benchmark.work import Outcome, Worker, run_task, start
 from perceptransfer.core.config import config_of
 from perceptransfer.core.errors import OutputError, PerceptransferError
 from perceptransfer.learning import Runtime
 from perceptransfer.pipeline import Store
+
+
+class _Here(Executor):
+    """One job needs no other process: a task is done when it is submitted."""
+
+    def __init__(self, worker: Worker) -> None:
+        self.worker = worker
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        cell, index = args
+        future: Future[Outcome] = Future()
+        future.set_result(self.worker.score(cell) if index is None else self.worker.stage(cell, index))
+        return future
 
 
 @dataclass
@@ -128,6 +143,14 @@ class Scheduler:
 
     @contextlib.contextmanager
     def _executor(self) -> Iterator[Executor]:
+        if self.jobs == 1:
+            threads = torch.get_num_threads()
+            torch.set_num_threads(self.threads)
+            try:
+                yield _Here(Worker(self.grid, self.store.root, self.runtime))
+            finally:
+                torch.set_num_threads(threads)
+            return
         # Spawned, not forked: a fork of a process that has used torch may hang in its thread pools.
         pool = ProcessPoolExecutor(
             self.jobs,

@@ -210,7 +210,7 @@ def test_unusable_arguments() -> None:
     with pytest.raises(ConfigError, match="strength"):
         WeakAugmentation(-1.0)
     with pytest.raises(ConfigError, match="engine"):
-        WeakAugmentation(engine="slow")  # type: ignore[arg-type]  # what the test is about
+        WeakAugmentation(engine="slow")
     with pytest.raises(ConfigError, match=r"unknown variable 'colour'[\s\S]*log_gamma"):
         WeakAugmentation(ranges={"colour": [0.0, 1.0]})
     with pytest.raises(ConfigError, match=r"needs \[low, high\]"):

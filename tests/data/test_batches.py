@@ -45,7 +45,7 @@ def streams(image_set: ImageSet) -> dict[str, Stream]:
 def equal(first: object, second: object) -> bool:
     if isinstance(first, dict) and isinstance(second, dict):
         return first.keys() == second.keys() and all(equal(first[key], second[key]) for key in first)
-    return torch.equal(first, second)  # type: ignore[arg-type]  # tensors
+    return torch.equal(first, second)
 
 
 def test_shape(streams: dict[str, Stream], image_set: ImageSet) -> None:

@@ -208,7 +208,7 @@ def test_arguments_that_contradict_each_other(folder: Make) -> None:
         Folder(root, test_share=1.0).load(SIZE)
     for options in ({"split": "x"}, {"unmapped": "x"}, {"on_bad_image": "x"}, {"resize": "x"}, {"background": (0, 0)}):
         with pytest.raises(ConfigError, match=next(iter(options))):
-            Folder(root, **options)  # type: ignore[arg-type]  # what the test is about
+            Folder(root, **options)
 
 
 @pytest.mark.parametrize(
@@ -227,7 +227,8 @@ def test_real_sets_with_split_folders(shared_data: Path, path: str, splits: dict
 
 def test_rendered_finger_states_map_to_counts(shared_data: Path) -> None:
     class_map: dict[str, str | list[str]] = {
-        "0": ["00000"], "1": ["01000"], "2": ["01100"], "3": ["01110", "11100", "00111"], "4": ["01111"], "5": ["11111"],
+        "0": ["00000"], "1": ["01000"], "2": ["01100"], "3": ["01110", "11100", "00111"], "4": ["01111"],
+        "5": ["11111"],
     }  # fmt: skip
     source = Folder(str(shared_data / "hands_synth_fingers/crops"), class_map=class_map, unmapped="drop")
     images = source.load((8, 8))

@@ -49,7 +49,7 @@ def test_images_are_copies(image_set: ImageSet) -> None:
 
 def test_the_digest_covers_everything_but_names(image_set: ImageSet) -> None:
     def changed(**values: object) -> ImageSet:
-        records = [replace(image_set.records[0], **values), *image_set.records[1:]]  # type: ignore[arg-type]
+        records = [replace(image_set.records[0], **values), *image_set.records[1:]]
         return ImageSet(records, image_set.classes, image_set.size, pixels=image_set.images(range(12)))
 
     same = image_set.digest()

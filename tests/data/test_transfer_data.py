@@ -177,7 +177,7 @@ def test_a_test_image_in_any_training_set_is_found(
     leak(real, tmp_path / where, kind)
 
     def made(mode: str) -> TransferData:
-        return TransferData(str(synthetic), str(real), str(extra), size=(16, 16), leakage=mode)  # type: ignore[arg-type]
+        return TransferData(str(synthetic), str(real), str(extra), size=(16, 16), leakage=mode)
 
     with pytest.raises(LeakageError, match=r"leak\.(png|jpg) = test test/a/000\.png[\s\S]*remove"):
         made("error").prepare(0)
@@ -214,7 +214,7 @@ def test_impossible_fractions_are_refused_before_anything_is_read(fraction: floa
 def test_unusable_arguments(synthetic: Path, real: Path) -> None:
     for options in ({"size": (4, 4)}, {"size": (32,)}, {"leakage": "no"}, {"val_folder": "no"}):
         with pytest.raises(ConfigError, match=next(iter(options))):
-            TransferData(str(synthetic), str(real), **options)  # type: ignore[arg-type]  # what the test is about
+            TransferData(str(synthetic), str(real), **options)
     with pytest.raises(FractionError, match="synthetic_holdout"):
         TransferData(str(synthetic), str(real), size=(16, 16), synthetic_holdout=1.0).prepare(0)
     with pytest.raises(DataError, match=r"synthetic_holdout[\s\S]*remedy"):
