@@ -64,7 +64,7 @@ def _facts(tasks: Mapping[str, Any], rows: Sequence[Row], run: RunDescription) -
     items = max((task["n_test"] or 0 for task in tasks.values()), default=0)
     reads = run.test_reads if run.test_reads is not None else sum(row.test_reads or 0 for row in rows)
     facts = [("seeds", str(len(seeds))), ("cells", f"{cells - failed} of {cells}"), ("real test items", str(items))]
-    facts += [("test reads", str(reads)), ("training", text.duration(sum(row.train_seconds or 0 for row in rows)))]
+    facts.append(("test reads", str(reads)))
     return [*facts, ("date", run.date)] if run.date else facts
 
 

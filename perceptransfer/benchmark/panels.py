@@ -15,27 +15,30 @@ from perceptransfer.benchmark.styles import arm_styles
 
 
 def key_numbers(task: Mapping[str, Any]) -> list[dict[str, str]]:
-    """The few numbers that stand at the top, of the arm that speaks for the run."""
+    """The few numbers that stand at the top, of the arm that speaks for the run; those without a value are left out."""
     arm = speaker(task)
     if arm is None:
         return []
     metric, content = task["metric"], task["arms"][arm]
     point = next(point for point in content["points"] if point["score"]["value"] is not None)
     spent = "no real labels" if point["labels"] == 0 else f"{point['labels']:g} real labels"
-    ratio, closed = (text.ratio(point[key], digits=3).split(" ", 1) for key in ("ratio", "gap_closed"))
-    saved = text.ratio(content["label_savings"].get("0.01"), digits=1, suffix="\u00d7").split(" [", 1)
-    need = text.ratio(content["n_to"]["0.95"], digits=0).split(" [", 1)
-    return [
-        {
-            "label": f"{metric.replace('_', ' ')}, {spent}",
-            "value": text.number(point["score"]["value"], metric, unit=True),
-            "note": text.interval(point["score"], metric),
-        },
-        {"label": f"transfer ratio, {spent}", "value": ratio[0], "note": "".join(ratio[1:])},
-        {"label": f"gap closed, {spent}", "value": closed[0], "note": "".join(closed[1:])},
-        {"label": "labels saved at 1 %", "value": saved[0], "note": "".join(f"[{part}" for part in saved[1:])},
-        {"label": "labels to 95 % of full real", "value": need[0], "note": "".join(f"[{part}" for part in need[1:])},
+    shown = [
+        (f"transfer ratio, {spent}", text.ratio(point["ratio"])),
+        (f"gap closed, {spent}", text.ratio(point["gap_closed"])),
+        ("labels saved at 1 %", text.ratio(content["label_savings"].get("0.01"), digits=1, suffix="\u00d7")),
+        ("labels to 95 % of full real", text.ratio(content["n_to"]["0.95"], digits=0)),
     ]
+    score = {
+        "label": f"{metric.replace('_', ' ')}, {spent}",
+        "value": text.number(point["score"]["value"], metric, unit=True),
+        "note": text.interval(point["score"], metric),
+    }
+    return [score, *(_card(label, value) for label, value in shown if value != "\u2013")]
+
+
+def _card(label: str, value: str) -> dict[str, str]:
+    main, bracket, bounds = value.partition(" [")
+    return {"label": label, "value": main, "note": bracket.strip() + bounds}
 
 
 def per_class(task: Mapping[str, Any], fraction: float) -> dict[str, Any] | None:

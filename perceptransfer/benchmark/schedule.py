@@ -166,7 +166,7 @@ class Scheduler:
             children = list((pool._processes or {}).values())
             pool.shutdown(wait=False, cancel_futures=True)
             for child in children:
-                child.terminate()
+                child.kill()  # Lightning would catch a SIGTERM; the store's writes are whole or absent either way
             raise
 
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from jsonargparse import ActionConfigFile, ArgumentParser  # type: ignore[attr-defined]  # not in its __all__
+from jsonargparse import ActionConfigFile, ArgumentParser, Namespace  # type: ignore[attr-defined]  # not in its __all__
 
 from perceptransfer.cli import commands
 from perceptransfer.core.errors import PerceptransferError
@@ -45,10 +45,21 @@ def call(command: str, words: Sequence[str]) -> int:
         parser = parser_for(command)
         config = parser.parse_args(words)
         config.pop("config", None)
-        return FUNCTIONS[command](**vars(parser.instantiate(config)))
+        return FUNCTIONS[command](**vars(_instantiate(parser, config)))
     except PerceptransferError as error:
         print(f"error: {type(error).__name__}: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         print("interrupted: what is finished is kept; the same command goes on from there", file=sys.stderr)
         return 130
+
+
+def _instantiate(parser: ArgumentParser, config: Namespace) -> Namespace:
+    """Make the objects; an error of theirs that jsonargparse wraps in its own comes out as it was."""
+    try:
+        return parser.instantiate(config)
+    except ValueError as error:
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, PerceptransferError):
+            cause = cause.__cause__ or cause.__context__
+        raise cause or error from None

@@ -11,6 +11,7 @@ from perceptransfer.benchmark import panels
 from perceptransfer.benchmark.description import RunDescription, Samples
 from perceptransfer.benchmark.report import write_report
 from perceptransfer.benchmark.rows import append_rows
+from perceptransfer.benchmark.summary import summarise
 from perceptransfer.core.errors import DataError, OutputError
 
 RUN = RunDescription(
@@ -179,6 +180,15 @@ def test_confusion_is_in_shares_of_the_true_class(make_row):
     assert [[cell["text"] for cell in row] for row in panel["body"]] == [["75", "25"], ["", ""]]
     assert panel["body"][0][1]["title"] == "true a, predicted b: 2 (25.0 %)"
     assert panels.confusion(rows, "I", 0.5) is None
+
+
+def test_key_numbers_without_a_value_are_left_out(make_rows):
+    def labels(fractions):
+        rows = make_rows(arms=["A", "D", "I"], fractions=fractions, seeds=2)
+        return [card["label"] for card in panels.key_numbers(summarise(rows)["tasks"]["class"])]
+
+    assert labels([0.0]) == ["accuracy, no real labels"]
+    assert len(labels([0.0, 0.01, 1.0])) == 5
 
 
 def test_evidence_is_the_mean_over_seeds(make_row):

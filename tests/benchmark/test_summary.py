@@ -11,7 +11,7 @@ from perceptransfer.benchmark.rows import Row
 from perceptransfer.benchmark.summary import summarise
 from perceptransfer.core.errors import DataError
 
-# README of PeopleSansPeople (COCO person keypoint AP): real images -> from ImageNet weights, from synthetic pretraining.
+# README of PeopleSansPeople (COCO person keypoint AP): real images, from ImageNet weights, from synthetic ones.
 PEOPLE = {0.01: (641, 23.51, 46.40), 0.1: (6411, 45.99, 55.21), 0.5: (32057, 60.28, 63.38), 1.0: (64115, 65.10, 66.83)}
 
 
