@@ -6,6 +6,7 @@ from perceptransfer.alignment.base import losses as losses
 from perceptransfer.alignment.base import require_batch as require_batch
 from perceptransfer.alignment.coral import CORAL as CORAL
 from perceptransfer.alignment.dann import DANN as DANN
+from perceptransfer.alignment.information import InformationMaximization as InformationMaximization
 from perceptransfer.alignment.mcc import MCC as MCC
 from perceptransfer.alignment.mmd import MMD as MMD
 from perceptransfer.alignment.none import NoAlignment as NoAlignment

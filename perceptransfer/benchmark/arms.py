@@ -61,7 +61,9 @@ ARMS = {
     arm.name: arm
     for arm in (
         Arm("A", "real-only from scratch", True, False, lambda p: _real_only(p, _pretrain(p).total_steps)),
-        Arm("A+", "real-only with the steps of the whole pipeline", True, False, lambda p: _real_only(p, total_steps(p))),
+        Arm(
+            "A+", "real-only with the steps of the whole pipeline", True, False, lambda p: _real_only(p, total_steps(p))
+        ),
         Arm("D", "synthetic-only", False, True, lambda p: _only(p, pretrain=_pretrain(p))),
         Arm(
             "D+",

@@ -56,7 +56,9 @@ class GridProgress:
             cell, outcome = content
             self.done_cells += 1
             if outcome.error is not None:
-                self.console.print(f"failed: arm {cell.arm}, fraction {cell.fraction}, seed {cell.seed}: {outcome.error}")
+                self.console.print(
+                    f"failed: arm {cell.arm}, fraction {cell.fraction}, seed {cell.seed}: {outcome.error}"
+                )
         else:
             key = content if kind == "reused" else content["key"]
             self.reused += kind == "reused"

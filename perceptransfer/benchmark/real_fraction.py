@@ -106,7 +106,7 @@ class RealFractionBenchmark:
                 raise ConfigError(
                     f"holds results of another configuration or version (arm {row.arm}, seed {row.seed})",
                     where=self.results,
-                    remedy="choose another --output, or delete this file; stages that are the same are not trained again",
+                    remedy="choose another --output, or delete this file; equal stages are not trained again",
                 )
             finished.add(cell)
         if len(good) < len(rows):

@@ -168,5 +168,3 @@ class Scheduler:
             for child in children:
                 child.kill()  # Lightning would catch a SIGTERM; the store's writes are whole or absent either way
             raise
-
-

@@ -57,7 +57,8 @@ def call(command: str, words: Sequence[str]) -> int:
 def _instantiate(parser: ArgumentParser, config: Namespace) -> Namespace:
     """Make the objects; an error of theirs that jsonargparse wraps in its own comes out as it was."""
     try:
-        return parser.instantiate(config)
+        made: Namespace = parser.instantiate(config)
+        return made
     except ValueError as error:
         cause: BaseException | None = error
         while cause is not None and not isinstance(cause, PerceptransferError):

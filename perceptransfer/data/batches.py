@@ -59,12 +59,19 @@ class Batches(Dataset[Batch]):
 
     def __init__(self, streams: Mapping[str, Stream], steps: int, seed: int) -> None:
         self.streams, self.steps, self.seed = dict(streams), steps, seed
-        ready = torch.distributed.is_available() and torch.distributed.is_initialized()
-        self.rank = torch.distributed.get_rank() if ready else 0
-        self.world = torch.distributed.get_world_size() if ready else 1
         self._sequences = {
             name: _sequence(stream, derive_seed("order", name, seed)) for name, stream in self.streams.items()
         }
+
+    @property
+    def rank(self) -> int:
+        """This process's number; asked at every batch, because the set is made before the processes are."""
+        return torch.distributed.get_rank() if _distributed() else 0
+
+    @property
+    def world(self) -> int:
+        """Number of processes that share the batches."""
+        return torch.distributed.get_world_size() if _distributed() else 1
 
     def __len__(self) -> int:
         return self.steps
@@ -99,6 +106,10 @@ def batches(streams: Mapping[str, Stream], steps: int, seed: int, workers: int =
     if not streams or steps < 0:
         raise ConfigError(f"batches need at least one stream and no negative steps, got {len(streams)} and {steps}")
     return DataLoader(Batches(streams, steps, seed), batch_size=None, num_workers=workers)
+
+
+def _distributed() -> bool:
+    return torch.distributed.is_available() and torch.distributed.is_initialized()
 
 
 def eval_batches(domain: Domain, batch_size: int = 500) -> Iterator[dict[str, Tensor]]:

@@ -77,7 +77,7 @@ def _move(images: Pixels, draw: Draws, flip: bool) -> Pixels:
     matrix[:, 0, 0], matrix[:, 0, 1] = mirror * cos, cos * shear - sin
     matrix[:, 1, 0], matrix[:, 1, 1] = mirror * sin, sin * shear + cos
     centre = np.array([(width - 1) / 2, (height - 1) / 2])
-    matrix[:, :, 2] = centre - matrix[:, :, :2] @ centre + shift
+    matrix[:, :, 2] = centre - np.einsum("nij,nj->ni", matrix[:, :, :2], centre + shift)
     moved = np.empty_like(images)
     if bend is None:
         options = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP

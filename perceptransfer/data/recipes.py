@@ -12,7 +12,7 @@ WEAK: Ranges = {
     "rotate_degrees": (-8.0, 8.0),
     "shear_degrees": (0.0, 0.0),
     "log_scale": (-0.10, 0.10),  # natural logarithm of the magnification
-    "shift_share": (-0.06, 0.06),  # of the side
+    "shift_share": (-0.06, 0.06),  # of the side; positive is to the right and down
     "exposure_stops": (-0.15, 0.15),  # gain 2^x
     "log_gamma": (-0.10, 0.10),
 }

@@ -61,6 +61,7 @@ def _view(ranges: Ranges, flip: bool) -> list[A.BasicTransform]:
         steps.insert(0, A.HorizontalFlip(p=0.5))
     if _used(ranges, "lens_distortion"):
         # Its radius is 1 at the side's length and it has two equal terms: k (r² + r⁴) is 3/4 k at a square's corner.
+        # The only step in which the two engines do not show the same picture for the same number.
         limits = tuple(limit * 4 / 3 for limit in ranges["lens_distortion"])
         steps.append(A.OpticalDistortion(distort_limit=limits, border_mode=cv2.BORDER_REFLECT_101, p=1.0))
     return steps

@@ -51,5 +51,3 @@ class AlignmentModule(SupervisedModule):
             values = {name: float(loss.detach()) for name, loss in losses.items()} | dict(self.alignment.logs)
             for name, value in values.items():
                 self.history.setdefault(name, []).append(value)
-
-

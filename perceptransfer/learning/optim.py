@@ -16,7 +16,8 @@ class Optim:
     """AdamW (SGD with Nesterov momentum .9 on request) under a cosine or constant learning rate.
 
     ``warmup`` is the share of the steps over which the rate rises linearly. A training in parts, such as rounds, gives
-    each part its ``start`` within the ``total`` steps, over which one schedule runs. Ramps are shares of the run, never absolute step counts, so that a shorter run is the same recipe.
+    each part its ``start`` within the ``total`` steps, over which one schedule runs. Ramps are shares of the run, never
+    absolute step counts, so that a shorter run is the same recipe.
     """
 
     steps: int

@@ -81,9 +81,7 @@ class SelfTrainingModule(SupervisedModule):
         norm: NormMode = "joint",
         ema_decay: float = 0.99,
     ) -> None:
-        super().__init__(
-            model, tasks, optim, norm=norm, stream_weights={TARGET: pseudo_weight}, ema_decay=ema_decay
-        )
+        super().__init__(model, tasks, optim, norm=norm, stream_weights={TARGET: pseudo_weight}, ema_decay=ema_decay)
         self.alignment, self.alignment_weight = alignment, alignment_weight
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:

@@ -17,6 +17,7 @@ TRAINED_QUANTITIES: Mapping[str, frozenset[str]] = {
     "mcc": frozenset({"bnm", "entropy"}),
     "im": frozenset({"im", "im_source", "entropy"}),
     "infomax": frozenset({"im", "im_source", "entropy"}),
+    "informationmaximization": frozenset({"im", "im_source", "entropy"}),
     "shot": frozenset({"im", "im_source", "entropy"}),
 }
 """Training loss (class name, lower case, letters and digits only) → validators that it drives up by itself.

@@ -20,8 +20,8 @@ class Ledger:
     """JSON lines, each holding the hash of the one before (a hash chain, Haber and Stornetta 1991).
 
     Editing, inserting, removing or reordering rows breaks the chain; rows cut off or added at the end are noticed
-    because the last hash also stands in ``<name>.head``. Whoever rewrites every hash and the head file leaves no trace: keep a
-    copy of the head elsewhere where that matters.
+    because the last hash also stands in ``<name>.head``. Whoever rewrites every hash and the head file leaves no
+    trace: keep a copy of the head elsewhere where that matters.
     """
 
     def __init__(self, path: Path) -> None:

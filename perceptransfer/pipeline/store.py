@@ -87,9 +87,7 @@ class Store:
                 shutil.rmtree(self.path(key))
             return None
 
-    def put(
-        self, key: str, checkpoint: Checkpoint, report: Mapping[str, Any], provenance: Mapping[str, Any]
-    ) -> None:
+    def put(self, key: str, checkpoint: Checkpoint, report: Mapping[str, Any], provenance: Mapping[str, Any]) -> None:
         """Write an entry; when another process has written the key meanwhile, that one stays.
 
         Raises:

@@ -54,9 +54,7 @@ class Stage(Configurable, ABC):
         """Whether every required domain has images."""
         return all(role in data and len(data[role]) for role in self.requires)
 
-    def run(
-        self, checkpoint: Checkpoint, data: Domains, *, seed: int, runtime: Runtime | None = None
-    ) -> StageResult:
+    def run(self, checkpoint: Checkpoint, data: Domains, *, seed: int, runtime: Runtime | None = None) -> StageResult:
         """Train. Equal arguments give bit-equal weights on CPU.
 
         Raises:

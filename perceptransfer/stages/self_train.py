@@ -32,8 +32,9 @@ from perceptransfer.tasks import Task
 
 
 class SelfTrain(Stage):
-    """Each round: the EMA teacher predicts the unlabeled images, the surest are kept class by class, and the student
-    is trained on synthetic labels plus these pseudo-labels.
+    """Rounds of predict, filter by confidence per class, retrain on synthetic labels plus pseudo-labels.
+
+    The teacher is the moving average of the student's weights.
 
     The bar is set per predicted class, and how many images each class keeps is not evened out, so no class balance is
     assumed. The report holds, for every round, the share kept and predicted per class.

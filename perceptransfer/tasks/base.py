@@ -18,8 +18,8 @@ class Task(Configurable, ABC):
     """Head + loss + metric + direction of one output of the model.
 
     ``name`` keys the head in the model and the row in every table. ``direction`` says whether higher or lower scores
-    are better; ratios are turned the right way round from it. ``label_key`` names the task's labels in a batch; ``num_outputs`` is the
-    number of values the head gives for an image or a pixel.
+    are better; ratios are turned the right way round from it. ``label_key`` names the task's labels in a batch;
+    ``num_outputs`` is the number of values the head gives for an image or a pixel.
     """
 
     direction: ClassVar[Literal["higher", "lower"]]

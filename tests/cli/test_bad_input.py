@@ -74,7 +74,9 @@ def run(folder: Path, *words: str, **changes: Any) -> int:
 
 def nothing_half_written(folder: Path) -> bool:
     written = [path for path in (folder / "out").rglob("*") if path.is_file()] if (folder / "out").exists() else []
-    return not any(path.name in ("summary.json", "table.md", "report.html") or ".writing" in str(path) for path in written)
+    return not any(
+        path.name in ("summary.json", "table.md", "report.html") or ".writing" in str(path) for path in written
+    )
 
 
 def test_the_good_case_works(folders: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -175,9 +177,7 @@ def test_more_labels_than_exist(folders: Path, capsys: pytest.CaptureFixture[str
     assert "FractionError" in message and "1000" in message and "10" in message
 
 
-def test_a_diverging_loss_is_a_row_and_the_exit_code_says_so(
-    folders: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_diverging_loss_is_a_row_and_the_exit_code_says_so(folders: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(folders, pipeline__pretrain__lr=1e30, pipeline__pretrain__steps=20) == 1
     message = capsys.readouterr().err
     assert "DivergedError" in message and "pretrain.lr" in message

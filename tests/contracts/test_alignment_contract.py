@@ -56,7 +56,7 @@ def inputs(n: int = 9, m: int = 6, seed: int = 2, dtype: torch.dtype = torch.flo
 
 
 def test_the_package_lists_its_methods() -> None:
-    assert {"CORAL", "DANN", "MCC", "MMD", "NoAlignment"} <= set(losses())
+    assert {"CORAL", "DANN", "InformationMaximization", "MCC", "MMD", "NoAlignment"} <= set(losses())
     assert AlignmentLoss.__name__ not in losses()
 
 

@@ -112,9 +112,7 @@ def test_instantiate_names_what_it_cannot_make(config: dict[str, object]) -> Non
 USER = "from perceptransfer.core.config import Configurable\n\n\nclass Mine(Configurable):\n    factor = {factor}\n"
 
 
-def test_code_of_a_users_class_counts_and_its_layout_does_not(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_code_of_a_users_class_counts_and_its_layout_does_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(tmp_path))
     identities = []
     for name, text in (

@@ -104,11 +104,8 @@ def test_quarter_turn_and_shift_by_hand() -> None:
     turned = only(rotate_degrees=[90.0, 90.0])(image, 0)[0, 0]
     assert turned.argmax() in (4 * 9 + 1, 4 * 9 + 7)
     assert turned.max() == pytest.approx(1.0, abs=0.02)
-    shifted = only(shift_share=[1 / 3, 1 / 3])(image, 0)[0, 0]
-    assert shifted.max() < 0.01  # three pixels up and to the left: out of the picture
-    image = np.zeros((1, 9, 9, 3), np.uint8)
-    image[0, 7, 7] = 255
-    assert divmod(int(only(shift_share=[1 / 3, 1 / 3])(image, 0)[0, 0].argmax()), 9) == (4, 4)
+    assert only(shift_share=[-1 / 3, -1 / 3])(image, 0).max() < 0.01  # three pixels up: out of the picture
+    assert only(shift_share=[1 / 3, 1 / 3])(image, 0)[0, 0, 4, 7] == pytest.approx(1.0, abs=1e-3)
 
 
 def test_zoom_and_lens_keep_the_centre() -> None:
@@ -167,6 +164,38 @@ def test_jpeg_is_opencvs_and_keeps_the_order_of_channels(batch: np.ndarray) -> N
     expected = cv2.imdecode(coded, cv2.IMREAD_COLOR)[:, :, ::-1].transpose(2, 0, 1) / 255
     same = np.abs(out.numpy() - expected).max((1, 2, 3)) < 1e-3
     assert 2 < same.sum() < 24  # its chance is 0.3
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("rotate_degrees", 15.0),
+        ("shear_degrees", 10.0),
+        ("log_scale", 0.25),
+        ("log_scale", -0.25),
+        ("shift_share", 0.125),  # whole pixels, because albumentations rounds
+        ("exposure_stops", 0.5),
+        ("log_gamma", -0.4),
+        ("log_saturation", -0.7),
+    ],
+)
+def test_the_two_engines_agree_on_every_number(name: str, value: float, draw: Callable[..., np.ndarray]) -> None:
+    image = draw(3, 48, 48)[None]
+    ours, theirs = (
+        StrongAugmentation(0.0, engine=engine, ranges={name: [value, value]})(image, 0) for engine in ENGINES
+    )
+    assert (ours - theirs).abs().mean() < 0.0025
+    assert (ours - NoAugmentation()(image)).abs().mean() > 0.02
+
+
+def test_magnification_is_the_same_in_both_directions() -> None:
+    disc = np.zeros((1, 64, 64, 3), np.uint8)
+    cv2.circle(disc[0], (32, 32), 12, (255, 255, 255), -1)
+    for engine in ENGINES:
+        out = WeakAugmentation(0.0, engine=engine, ranges={"log_scale": [-0.4, 0.4]})(np.repeat(disc, 20, 0), 0)[:, 0]
+        height, width = (out.amax(2) > 0.5).sum(1), (out.amax(1) > 0.5).sum(1)
+        assert (height - width).abs().max() <= 1
+        assert height.max() - height.min() > 8
 
 
 @pytest.mark.parametrize("kind", BOTH)

@@ -27,7 +27,7 @@ from perceptransfer.data import (
 
 def numbered(count: int, classes: int = 3) -> Domain:
     """Images whose first pixel is their number, with unequal classes."""
-    pixels = np.zeros((count, 8, 8, 3), np.uint8)
+    pixels = np.full((count, 8, 8, 3), 128, np.uint8)
     pixels[:, 0, 0, 0] = np.arange(count)
     labels = np.minimum(np.arange(count) % (classes + 2), classes - 1)
     images = ImageSet.from_arrays(pixels, labels, [str(i) for i in range(classes)])
@@ -73,6 +73,16 @@ def test_equal_seeds_give_equal_bits_and_other_seeds_do_not(streams: dict[str, S
     assert all(equal(a, b) for a, b in zip(first, again, strict=True))
     assert not any(equal(a, b) for a, b in zip(first, other, strict=True))
     assert not equal(first[0], first[1])
+
+
+def test_an_image_is_augmented_anew_every_time() -> None:
+    domain = numbered(1, classes=1)
+    for view in ("image", "image_strong"):
+        stream = Stream(domain, 1, StrongAugmentation(), StrongAugmentation())
+        drawn = [batch["x"][view].numpy().tobytes() for batch in Batches({"x": stream}, 5, 0)]
+        assert len(set(drawn)) == 5
+    both = Batches({"x": stream}, 1, 0)[0]["x"]
+    assert not torch.equal(both["image"], both["image_strong"])
 
 
 def test_any_batch_can_be_had_alone(streams: dict[str, Stream]) -> None:

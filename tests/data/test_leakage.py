@@ -92,6 +92,15 @@ def test_different_handwritten_digits_are_no_copies(digits: ImageSet) -> None:
     assert find_leaks(test, {"labeled": train}, rms=2 * RMS)
 
 
+def test_the_most_alike_digits_differ_in_their_hashes(digits: ImageSet) -> None:
+    prints = Prints(digits)
+    distance = 2 - 2 * prints.thumbnails @ prints.thumbnails.T / prints.thumbnails.shape[1]
+    np.fill_diagonal(distance, 9)
+    i, j = divmod(int(distance.argmin()), len(digits))
+    assert np.sqrt(distance[i, j]) < RMS
+    assert find_leaks(Prints(digits.take([i])), {"labeled": Prints(digits.take([j]))}) == []
+
+
 def test_saved_again_digits_are_found_among_all_others(digits: ImageSet) -> None:
     copied = images_of([jpeg(digits.image(i), 60) for i in range(100)])
     leaks = find_leaks(Prints(digits), {"synthetic": Prints(copied)})

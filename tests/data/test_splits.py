@@ -156,6 +156,13 @@ def test_groups_come_close_to_the_share() -> None:
         assert np.mean(parts[labels == value] == 1) == pytest.approx(0.3, abs=0.05)
 
 
+def test_large_groups_are_placed_first_so_that_small_ones_can_fill_up() -> None:
+    groups = [name for name, size in (("a", 40), ("b", 30), ("c", 20), ("d", 10)) for _ in range(size)]
+    for seed in range(10):
+        parts = hold_out(np.zeros(100, np.int64), (0.3,), seed, groups)
+        assert (parts == 1).sum() == 30
+
+
 def test_a_class_in_one_group_only_is_an_error_that_names_it() -> None:
     with pytest.raises(DataError, match=r"the classes \['y'\] out.*split_seed"):
         hold_out(np.array([0, 0, 0, 1, 1]), (0.4,), 0, ["a", "b", "c", "d", "d"], classes=("x", "y"))

@@ -25,6 +25,25 @@ def test_variants(pool, convs) -> None:
     assert torch.equal(last, maps[0])
 
 
+@pytest.mark.parametrize(
+    ("downsample", "sides", "convolutions", "pools"),
+    [
+        ("max", [32, 16, 8], [(3, 1), (3, 1), (3, 1)], 3),
+        ("stride", [32, 16, 8], [(5, 2), (3, 2), (3, 2)], 0),
+        ("stem", [16, 8, 8], [(5, 2), (3, 1), (3, 1)], 2),
+    ],
+)
+def test_ways_to_halve_an_image(downsample, sides, convolutions, pools) -> None:
+    network = SmallCNN((4, 5, 6), dim=7, image_size=(64, 64), downsample=downsample)
+    last, maps = network.forward_intermediates(torch.randn(2, 3, 64, 64))
+    assert [level.shape[-1] for level in maps] == sides
+    assert [64 // info["reduction"] for info in network.feature_info] == sides
+    layers = [m for m in network.modules() if isinstance(m, nn.Conv2d)]
+    assert [(layer.kernel_size[0], layer.stride[0]) for layer in layers] == convolutions
+    assert sum(isinstance(m, nn.MaxPool2d) for m in network.modules()) == pools
+    assert network.forward_head(last).shape == (2, 7)
+
+
 def test_pooling_by_hand() -> None:
     maps = torch.randn(2, 5, 3, 4)
     seen = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 
@@ -25,7 +26,7 @@ def test_rows_are_chained_and_verify(tmp_path: Path) -> None:
     rows = ledger.rows()
     assert ledger.verify() == 4
     assert [row["index"] for row in rows] == [0, 1, 2, 3]
-    assert all(later["previous"] == earlier["hash"] for earlier, later in zip(rows, rows[1:], strict=False))
+    assert all(later["previous"] == earlier["hash"] for earlier, later in itertools.pairwise(rows))
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)

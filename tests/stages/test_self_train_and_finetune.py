@@ -73,7 +73,9 @@ def test_rounds_are_reported_and_keep_rises(domains, start) -> None:
     rounds = stage.run(start.checkpoint, data, seed=0, runtime=CPU).report["rounds"]
     assert [stage.keep_in(i) for i in range(3)] == pytest.approx([0.2, 0.5, 0.8])
     kept = [round_["kept"] for round_ in rounds]
-    assert len(kept) == 3 and kept == sorted(kept) and all(set(r["kept_per_class"]) == set("0123456789") for r in rounds)
+    assert (
+        len(kept) == 3 and kept == sorted(kept) and all(set(r["kept_per_class"]) == set("0123456789") for r in rounds)
+    )
 
 
 def test_bought_labels_leave_the_unlabeled_images(domains) -> None:
