@@ -98,6 +98,7 @@ def run(
         "seed": seed,
         "keys": result.keys,
         "stages": result.reports,
+        "transfer": json.loads(result.report.to_json()),
         "scores": {name: evaluation.as_dict() for name, evaluation in result.evaluations.items()},
         "config": {"data": config_of(data), "pipeline": config_of(pipeline)},
     }

@@ -36,6 +36,9 @@ class FontDigits(ImageSource):
         rotation: Range = (-15.0, 15.0),
         shear: Range = (-0.25, 0.25),
         shift: Range = (-0.08, 0.08),
+        balance_x: Range = (0.0, 0.0),
+        balance_y: Range = (0.0, 0.0),
+        bend: Range = (0.0, 0.0),
         warp: Range = (0.0, 0.04),
         stroke: Range = (0.0, 0.05),
         blur: Range = (0.0, 1.2),
@@ -57,6 +60,9 @@ class FontDigits(ImageSource):
             rotation: degrees.
             shear: horizontal, share of the height (slant).
             shift: of the glyph's centre, horizontal and vertical, share of the image height.
+            balance_x: how far the right part grows (positive) or shrinks at the left part's cost; within -1..1.
+            balance_y: the same for the lower part at the upper part's cost: stem and loop of a 9.
+            bend: curvature of the glyph's axis, 1 / glyph height.
             warp: standard deviation of a smooth random displacement, share of the glyph height.
             stroke: outward move of the outline, share of the glyph height; negative thins.
             blur: standard deviation of the Gaussian blur, pixels of a 32-pixel image.
@@ -76,9 +82,10 @@ class FontDigits(ImageSource):
             raise ConfigError(f"share is {inverted}", key="inverted", remedy="give a number from 0 to 1")
         self.count, self.seed, self.font_folder, self.inverted = count, seed, font_folder, inverted
         self._ranges: dict[str, Range] = {
-            "height": height, "aspect": aspect, "rotation": rotation, "shear": shear, "shift": shift, "warp": warp,
-            "stroke": stroke, "blur": blur, "resolution": resolution, "background": background,
-            "foreground": foreground, "shade": shade, "noise": noise,
+            "height": height, "aspect": aspect, "rotation": rotation, "shear": shear, "shift": shift,
+            "balance_x": balance_x, "balance_y": balance_y, "bend": bend, "warp": warp, "stroke": stroke, "blur": blur,
+            "resolution": resolution, "background": background, "foreground": foreground, "shade": shade,
+            "noise": noise,
         }  # fmt: skip
         for name, (low, high) in self._ranges.items():
             if not low <= high:
@@ -113,7 +120,8 @@ class FontDigits(ImageSource):
     def render(self, index: int, size: tuple[int, int]) -> Pixels:
         """Render image ``index`` alone, grey ``uint8 [H, W]``."""
         rng = np.random.default_rng((self.seed, index))
-        draw = {name: rng.uniform(low, high) for name, (low, high) in self._ranges.items()}
+        # A fixed variable draws nothing, so one that is added later leaves the images of older settings as they were.
+        draw = {name: low if low == high else rng.uniform(low, high) for name, (low, high) in self._ranges.items()}
         shift = rng.uniform(*self._ranges["shift"], size=2)
         invert = rng.random() < self.inverted
         field = self._field(int(rng.integers(len(self.fonts()))), index % 10, size[0])

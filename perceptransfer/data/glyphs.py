@@ -97,17 +97,18 @@ def ink_of(
     angle = np.deg2rad(draw["rotation"])
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     slant = np.array([[1.0, draw["shear"]], [0.0, 1.0]])
-    # Glyph to image, both centred and in units of their height; the warp is added in the glyph's frame.
+    # Glyph to image, both centred and in units of their height; all bending is done in the glyph's frame.
     inverse = np.linalg.inv(turn @ slant @ np.diag([draw["aspect"], 1.0]) * draw["height"])
     x = (np.arange(columns) + 0.5 - columns / 2) / rows - shift[0]
     y = (np.arange(rows) + 0.5 - rows / 2) / rows - shift[1]
     knots = rng.standard_normal((4, 4, 2)).astype(np.float32) * np.float32(draw["warp"])
-    bend = cv2.resize(knots, (columns, rows), interpolation=cv2.INTER_CUBIC)
+    wave = cv2.resize(knots, (columns, rows), interpolation=cv2.INTER_CUBIC)
+    u, v = (inverse[axis, 0] * x + (inverse[axis, 1] * y)[:, None] + wave[..., axis] for axis in range(2))
+    # Moves the middle and leaves the edges at +-1/2, so one half of the glyph grows at the other's cost.
+    stretched = [at + draw[name] * np.maximum(0.25 - at * at, 0) for at, name in ((u, "balance_x"), (v, "balance_y"))]
+    stretched[0] += draw["bend"] * (v * v - 1 / 12)
     middle, unit = (field.shape[0] - 1) / 2, field.shape[0] / 2  # where the glyph stands in its field, and its height
-    across, down = (
-        ((inverse[axis, 0] * x + (inverse[axis, 1] * y)[:, None] + bend[..., axis]) * unit + middle).astype(np.float32)
-        for axis in range(2)
-    )
+    across, down = ((at * unit + middle).astype(np.float32) for at in stretched)
     distance = cv2.remap(field, across, down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=-1.0)
     pixels = (distance + draw["stroke"]) * (draw["height"] * rows)
     return np.asarray(np.clip(pixels + 0.5, 0.0, 1.0), dtype=np.float32)

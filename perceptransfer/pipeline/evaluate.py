@@ -11,7 +11,7 @@ from perceptransfer.core.errors import TestDomainError
 from perceptransfer.core.phase import phase
 from perceptransfer.data import Domain, TestDomain
 from perceptransfer.learning import build_model, build_tasks, predict, predictor
-from perceptransfer.metrics import classification_scores
+from perceptransfer.metrics import GroupCounts, classification_scores, group_counts
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,12 @@ class Evaluation:
     correct: str
     labels: list[int]
     groups: list[str] | None
+
+    def counts(self) -> GroupCounts:
+        """Right and wrong by test group (and class, for balanced accuracy), from which intervals are drawn."""
+        values = [[float(character) for character in self.correct]]
+        balanced = self.metric == "balanced_accuracy"
+        return group_counts(values, groups=self.groups, classes=self.labels if balanced else None)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data for a results row."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from perceptransfer.core.checkpoint import Checkpoint
@@ -13,6 +13,7 @@ from perceptransfer.core.errors import ConfigError
 from perceptransfer.core.seeding import derive_seed
 from perceptransfer.data import Domain, TransferData
 from perceptransfer.learning import Runtime, initial_checkpoint
+from perceptransfer.metrics import TransferReport, seed_scores, transfer_report
 from perceptransfer.models import Encoder
 from perceptransfer.pipeline.evaluate import Evaluation, evaluate
 from perceptransfer.pipeline.ledger import Ledger
@@ -43,6 +44,29 @@ class PipelineResult:
     reports: dict[str, dict[str, Any]]
     keys: dict[str, str]
     evaluations: dict[str, Evaluation] = field(default_factory=dict)
+    seed: int = 0
+
+    @property
+    def report(self) -> TransferReport:
+        """Scores and transfer numbers of the last stage, against the first as source-only.
+
+        There is no real-only model in a single run, so transfer ratio and gap closed stand there with that reason;
+        the benchmark gives them. The interval holds test-item noise only, since there is one seed.
+        """
+        first, last = (list(self.evaluations.values())[i] for i in (0, -1))
+        counts = [evaluation.counts() for evaluation in (last, first)]
+        return replace(
+            transfer_report(
+                counts[0],
+                task=last.task,
+                metric=last.metric,
+                direction=last.direction,
+                seeds=[self.seed],
+                synthetic=None if last.score_synthetic is None else seed_scores([last.score_synthetic]),
+                source_only=counts[1],
+            ),
+            per_class=last.per_class,
+        )
 
 
 class Pipeline(Configurable):
@@ -189,4 +213,4 @@ class Pipeline(Configurable):
                             "test_reads": domains["test"].reads,
                         },
                     )
-        return PipelineResult(checkpoint, reports, {planned.name: planned.key for planned in plan}, evaluations)
+        return PipelineResult(checkpoint, reports, {planned.name: planned.key for planned in plan}, evaluations, seed)

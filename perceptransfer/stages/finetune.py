@@ -52,6 +52,8 @@ class Finetune(Stage):
         lora_alpha: Scale of the adapters, divided by the rank.
         replay_weight: Factor on the synthetic loss; 0 leaves synthetic images out.
         pseudo_weight: Factor on the pseudo-label loss; 0 leaves unlabeled images out.
+        pseudo_halved_at: Labels per class at which that factor is halved, since true labels outdo guessed ones where
+            there are enough of them; null for a constant factor.
         rounds: How often pseudo-labels are predicted anew over the steps.
         keep: Share kept of every predicted class.
         threshold: Confidence from which on a prediction is kept in any case.
@@ -76,6 +78,7 @@ class Finetune(Stage):
         lora_alpha: float = 16.0,
         replay_weight: float = 0.0,
         pseudo_weight: float = 0.0,
+        pseudo_halved_at: float | None = 5.0,
         rounds: int = 1,
         keep: float = 0.9,
         threshold: float = 0.95,
@@ -86,6 +89,7 @@ class Finetune(Stage):
         precision: Literal["32-true", "16-mixed", "bf16-mixed"] = "32-true",
     ) -> None:
         positive(self.name, steps=steps, batch_size=batch_size, lr=lr, rounds=rounds)
+        positive(self.name, pseudo_halved_at=1.0 if pseudo_halved_at is None else pseudo_halved_at)
         share(self.name, keep=keep, threshold=threshold)
         if not 0 <= head_steps <= steps:
             raise ConfigError(f"{head_steps} head steps of {steps}", key="finetune.head_steps", remedy="0 to steps")
@@ -95,6 +99,7 @@ class Finetune(Stage):
         self.lr, self.weight_decay, self.tune = lr, weight_decay, tune
         self.lora_rank, self.lora_alpha = lora_rank, lora_alpha
         self.replay_weight, self.pseudo_weight, self.rounds = replay_weight, pseudo_weight, rounds
+        self.pseudo_halved_at = pseudo_halved_at
         self.keep, self.threshold, self.ema_decay, self.balanced = keep, threshold, ema_decay, balanced
         self.augment, self.source_augment, self.precision = augment, source_augment, precision
 
@@ -111,6 +116,12 @@ class Finetune(Stage):
     @property
     def total_steps(self) -> int:
         return self.steps
+
+    def pseudo_weight_for(self, labeled: Domain) -> float:
+        """Factor on the pseudo-label loss beside this many labels."""
+        if self.pseudo_halved_at is None:
+            return self.pseudo_weight
+        return self.pseudo_weight / (1.0 + len(labeled) / len(labeled.classes) / self.pseudo_halved_at)
 
     def train(self, checkpoint: Checkpoint, data: Domains, *, seed: int, runtime: Runtime) -> StageResult:
         model, tasks = build_model(checkpoint, seed=seed), build_tasks(checkpoint)
@@ -129,7 +140,7 @@ class Finetune(Stage):
                 model,
                 tasks,
                 Optim(steps, self.lr, self.weight_decay, start=start, total=self.steps),
-                stream_weights={SOURCE: self.replay_weight, PSEUDO: self.pseudo_weight},
+                stream_weights={SOURCE: self.replay_weight, PSEUDO: self.pseudo_weight_for(data["labeled"])},
                 ema_decay=self.ema_decay,
             )
             loader = batches(streams, steps, derive_seed(seed, number), workers=runtime.workers)

@@ -23,6 +23,7 @@ from perceptransfer.data.glyphs import digit_fonts, distance_field, draw_glyph, 
 SHIPPED = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
 PLAIN = {
     "height": 0.8, "aspect": 1.0, "rotation": 0.0, "shear": 0.0, "warp": 0.0, "stroke": 0.0, "blur": 0.0,
+    "balance_x": 0.0, "balance_y": 0.0, "bend": 0.0,
     "resolution": 1.0, "background": 0.2, "foreground": 0.8, "shade": 0.0, "noise": 0.0,
 }  # fmt: skip
 FIXED = {name: (value, value) for name, value in PLAIN.items()} | {"shift": (0.0, 0.0)}
@@ -113,6 +114,32 @@ def test_wider_strokes_only_add_ink(stroke: float, more: float):
     thin, thick = ink(stroke=stroke), ink(stroke=stroke + more)
     assert (thick >= thin).all()
     assert thick.sum() > thin.sum()
+
+
+def test_balance_moves_the_middle_and_keeps_the_edges():
+    even, uneven = ink(text="8", height=0.7), ink(text="8", height=0.7, balance_y=0.8)
+    rows_even, rows_uneven = (np.flatnonzero(image.max(axis=1) > 0.5) for image in (even, uneven))
+    assert abs(rows_even[0] - rows_uneven[0]) <= 1
+    assert abs(rows_even[-1] - rows_uneven[-1]) <= 1
+    # Image row y shows glyph row y + b (1/4 - y^2); the glyph's middle, 0, is seen at y = (1 - sqrt(1 + b^2)) / 2b.
+    waist = [
+        18 + int(np.argmin(np.ptp(np.where(image > 0.5, np.arange(64), 31.5), axis=1)[18:40]))
+        for image in (even, uneven)
+    ]
+    expected = (1 - np.sqrt(1 + 0.8**2)) / (2 * 0.8) * 0.7 * 64
+    assert waist[1] - waist[0] == pytest.approx(expected, abs=2)
+    wide = ink(text="0", height=0.7, balance_x=0.5)
+    assert centre(wide)[0] != pytest.approx(centre(ink(text="0", height=0.7))[0], abs=0.2)
+
+
+def test_bend_moves_ends_against_the_middle():
+    straight, bent = ink(text="0", height=0.7), ink(text="0", height=0.7, bend=0.6)
+    columns = np.arange(64)
+    middles = [(image * columns).sum(1) / image.sum(1).clip(1e-6) for image in (straight, bent)]
+    moved = middles[1] - middles[0]
+    # The sampling moves right by b (v^2 - 1/12), so the picture moves left by that many glyph heights.
+    assert moved[32] == pytest.approx(0.6 / 12 * 0.7 * 64, abs=0.4)
+    assert moved[12] == pytest.approx(-0.6 * ((19.5 / 44.8) ** 2 - 1 / 12) * 0.7 * 64, abs=0.8)
 
 
 def test_warp_changes_shape_but_not_the_digit():

@@ -170,6 +170,16 @@ def test_the_evaluation_agrees_with_a_count_by_hand(data, tmp_path: Path) -> Non
     assert sum(row[i] for i, row in enumerate(last.confusion)) == right
 
 
+def test_the_report_of_a_run(data, tmp_path: Path) -> None:
+    result = tiny_pipeline().run(data, store=Store(tmp_path), runtime=CPU)
+    report, last = result.report, result.evaluations["specialize"]
+    assert report.scores["real"].value == pytest.approx(last.score)
+    assert report.scores["source_only"].value == pytest.approx(result.evaluations["pretrain"].score)
+    assert report.transfer["absolute_gap"].value == pytest.approx(last.score - last.score_synthetic)
+    assert report.transfer["transfer_ratio"].value is None and "real_only" in report.transfer["transfer_ratio"].reason
+    assert "absolute_gap" in str(report)
+
+
 def test_no_stage_and_equal_task_names_are_refused(data, tmp_path: Path) -> None:
     none = tiny_pipeline(pretrain=None, align=None, self_train=None, finetune=None, specialize=None)
     with pytest.raises(ConfigError, match="no stage"):

@@ -120,3 +120,12 @@ def test_rollback_returns_the_incoming_weights_exactly_when_the_validator_falls(
         fell = report["validators_after"][validator] < report["validators_before"][validator]
         assert report["rolled_back"] is fell
         assert (result.checkpoint.state_hash() == start.checkpoint.state_hash()) is fell
+
+
+def test_pseudo_labels_count_less_the_more_labels_there_are(domains) -> None:
+    labeled = domains["labeled"]
+    per_class = len(labeled) / 10
+    halved = Finetune(pseudo_weight=0.8, pseudo_halved_at=per_class)
+    assert halved.pseudo_weight_for(labeled) == pytest.approx(0.4)
+    assert halved.pseudo_weight_for(labeled.subset(range(len(labeled) // 2))) > 0.4
+    assert Finetune(pseudo_weight=0.8, pseudo_halved_at=None).pseudo_weight_for(labeled) == 0.8
