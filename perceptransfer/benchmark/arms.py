@@ -41,8 +41,10 @@ def _real_only(pipeline: Pipeline, steps: int) -> Pipeline:
 
 
 def _mix(pipeline: Pipeline) -> Pipeline:
-    steps = _pretrain(pipeline).total_steps + pipeline.part(Finetune).total_steps
-    return _only(pipeline, pretrain=evolve(_pretrain(pipeline), on=["synthetic", "labeled"], steps=steps))
+    pretrain = _pretrain(pipeline)
+    steps = pretrain.total_steps + pipeline.part(Finetune).total_steps
+    half = max(1, pretrain.batch_size // 2)  # the batch as a whole stays as large as in the other arms
+    return _only(pipeline, pretrain=evolve(pretrain, on=["synthetic", "labeled"], steps=steps, batch_size=half))
 
 
 def _adabn(pipeline: Pipeline) -> Pipeline:

@@ -44,7 +44,8 @@ class Finetune(Stage):
     Args:
         steps: Optimiser steps, head steps included.
         head_steps: Steps at the start in which only the heads move.
-        batch_size: Images of each stream in a batch.
+        batch_size: Labelled images in a batch.
+        extra_batch_size: Synthetic and pseudo-labelled images in a batch, of each; null for as many as labelled ones.
         lr: Peak learning rate; a cosine schedule runs over all steps.
         weight_decay: Decoupled weight decay.
         tune: Which weights move: all, the first, middle or last third of the encoder's blocks, head, or norm layers.
@@ -71,6 +72,7 @@ class Finetune(Stage):
         steps: int = 200,
         head_steps: int = 0,
         batch_size: int = 64,
+        extra_batch_size: int | None = None,
         lr: float = 5e-4,
         weight_decay: float = 1e-4,
         tune: Tune = "all",
@@ -96,6 +98,8 @@ class Finetune(Stage):
         if lora_rank is not None and tune != "all":
             raise ConfigError("LoRA replaces the choice of weights", key="finetune.tune", remedy="leave tune at all")
         self.steps, self.head_steps, self.batch_size = steps, head_steps, batch_size
+        self.extra_batch_size = batch_size if extra_batch_size is None else extra_batch_size
+        positive(self.name, extra_batch_size=self.extra_batch_size)
         self.lr, self.weight_decay, self.tune = lr, weight_decay, tune
         self.lora_rank, self.lora_alpha = lora_rank, lora_alpha
         self.replay_weight, self.pseudo_weight, self.rounds = replay_weight, pseudo_weight, rounds
@@ -163,7 +167,7 @@ class Finetune(Stage):
     ) -> tuple[dict[str, Stream], list[dict[str, Any]]]:
         streams = {TARGET: Stream(data["labeled"], self.batch_size, self.augment, balanced=self.balanced)}
         if "synthetic" in data:
-            streams[SOURCE] = Stream(data["synthetic"], self.batch_size, self.source_augment, balanced=True)
+            streams[SOURCE] = Stream(data["synthetic"], self.extra_batch_size, self.source_augment, balanced=True)
         if "unlabeled" not in data:
             return streams, []
         rest = _without(data["unlabeled"], data["labeled"])
@@ -175,7 +179,7 @@ class Finetune(Stage):
             labels.numpy(), confidence.numpy(), rest.classes, keep=self.keep, threshold=self.threshold
         )
         pseudo = rest.with_labels(chosen.labels, chosen.indices)
-        streams[PSEUDO] = Stream(pseudo, self.batch_size, self.augment)
+        streams[PSEUDO] = Stream(pseudo, self.extra_batch_size, self.augment)
         return streams, [chosen.report]
 
 
