@@ -13,13 +13,18 @@ from perceptransfer.stages import Align, Finetune, Pretrain, SelfTrain, Speciali
 
 @dataclass(frozen=True)
 class Arm:
-    """One line of the table. ``labels``: has cells at fractions above 0; ``zero``: has a cell at fraction 0."""
+    """One line of the table.
+
+    ``labels``: has cells at fractions above 0; ``zero``: has a cell at fraction 0; ``control``: repeats another arm
+    with the steps of the whole pipeline, and runs only where it is named.
+    """
 
     name: str
     description: str
     labels: bool
     zero: bool
     build: Callable[[Pipeline], Pipeline]
+    control: bool = False
 
 
 def _only(pipeline: Pipeline, **stages: object) -> Pipeline:
@@ -51,6 +56,12 @@ def _adabn(pipeline: Pipeline) -> Pipeline:
     return _only(pipeline, pretrain=_pretrain(pipeline), specialize=Specialize(rollback=False))
 
 
+def _labels_alone(pipeline: Pipeline) -> Pipeline:
+    # The pseudo-labels of a semi-supervised fine-tuning are what the other arms add.
+    finetune = evolve(pipeline.part(Finetune), pseudo_weight=0.0)
+    return _only(pipeline, pretrain=_pretrain(pipeline), finetune=finetune)
+
+
 def _stages(*kinds: type[Align] | type[SelfTrain] | type[Finetune]) -> Callable[[Pipeline], Pipeline]:
     def build(pipeline: Pipeline) -> Pipeline:
         parts = {kind.name: pipeline.part(kind) for kind in kinds}
@@ -64,7 +75,12 @@ ARMS = {
     for arm in (
         Arm("A", "real-only from scratch", True, False, lambda p: _real_only(p, _pretrain(p).total_steps)),
         Arm(
-            "A+", "real-only with the steps of the whole pipeline", True, False, lambda p: _real_only(p, total_steps(p))
+            "A+",
+            "real-only with the steps of the whole pipeline",
+            True,
+            False,
+            lambda p: _real_only(p, total_steps(p)),
+            True,
         ),
         Arm("D", "synthetic-only", False, True, lambda p: _only(p, pretrain=_pretrain(p))),
         Arm(
@@ -73,10 +89,11 @@ ARMS = {
             False,
             True,
             lambda p: _only(p, pretrain=evolve(_pretrain(p), steps=total_steps(p))),
+            True,
         ),
         Arm("D'", "synthetic-only + AdaBN on unlabeled real", False, True, _adabn),
         Arm("E", "mix of synthetic and real labels in every batch", True, False, _mix),
-        Arm("F", "synthetic → fine-tune", True, True, _stages(Finetune)),
+        Arm("F", "synthetic → fine-tune on labels alone", True, True, _labels_alone),
         Arm("G", "synthetic → align → fine-tune", True, True, _stages(Align, Finetune)),
         Arm("H", "synthetic → self-train → fine-tune", True, True, _stages(SelfTrain, Finetune)),
         Arm("I", "the whole pipeline", True, True, lambda p: p),
@@ -85,13 +102,13 @@ ARMS = {
 
 
 def choose(names: list[str] | None, pipeline: Pipeline) -> list[Arm]:
-    """Arms by name; ``None`` takes all that the pipeline's stages allow.
+    """Arms by name; ``None`` takes all but the controls that the pipeline's stages allow.
 
     Raises:
         ConfigError: an unknown name, or an arm whose stage the pipeline leaves out.
     """
     if names is None:
-        return [arm for arm in ARMS.values() if _possible(arm, pipeline)]
+        return [arm for arm in ARMS.values() if not arm.control and _possible(arm, pipeline)]
     for name in names:
         if name not in ARMS:
             raise ConfigError(f"unknown arm {name!r}", key="arms", remedy=f"choose among {', '.join(ARMS)}")

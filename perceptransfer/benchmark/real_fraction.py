@@ -47,16 +47,19 @@ class RealFractionBenchmark:
         threads: int = 1,
         runtime: Runtime | None = None,
         minutes_per_label: float = 0.1,
+        title: str | None = None,
         command: str | None = None,
     ) -> None:
-        """Use ``jobs`` processes of ``threads`` threads each; ``minutes_per_label`` prices a label in the table.
+        """Use ``jobs`` processes of ``threads`` threads each.
+
+        ``minutes_per_label`` prices a label in the table, ``title`` heads the report.
 
         Raises:
             OutputError: the folder cannot be written.
         """
         self.grid, self.folder, self.jobs, self.threads = grid, Path(folder), jobs, threads
         self.runtime = runtime or Runtime(accelerator="cpu")
-        self.minutes_per_label = minutes_per_label
+        self.minutes_per_label, self.title = minutes_per_label, title
         self.command = command or shlex.join(["perceptransfer", *sys.argv[1:]])
         self.store = Store(store if store is not None else self.folder / STORE)
         self.ledger = Ledger(self.folder / LEDGER)
@@ -83,6 +86,8 @@ class RealFractionBenchmark:
                 def event(kind: str, content: Any) -> None:
                     if kind == "stage":
                         self.ledger.append("stage", content)
+                    elif kind == "reused":
+                        self.ledger.append("reused", self.store.get(content).provenance)
                     elif kind == "cell":
                         cell, outcome = content
                         self._record(cell, outcome, keys[cell])
@@ -148,7 +153,7 @@ class RealFractionBenchmark:
             command=self.command,
             config=yaml.safe_dump(config_of(self.grid), sort_keys=False),
             arms=describe_arms(self.grid),
-            data=self.grid.data.describe(),
+            data={**self.grid.data.describe(), **({"name": self.title} if self.title else {})},
             hardware={key: about[key] for key in ("system", "processor", "cores", "gpus", "python")},
             versions=about["libraries"],
             date=datetime.date.today().isoformat(),

@@ -28,6 +28,7 @@ def benchmark(
     threads: int = 1,
     accelerator: str = "cpu",
     minutes_per_label: float = 0.1,
+    title: str | None = None,
     quiet: bool = False,
 ) -> int:
     """Real-data-fraction benchmark: score on real test images against the share of real labels, for every arm.
@@ -35,7 +36,7 @@ def benchmark(
     Args:
         data: Synthetic and real images.
         pipeline: The pipeline under test; every arm is made from its stages.
-        arms: Arms to run; null runs all that the pipeline's stages allow.
+        arms: Arms to run; null runs all that the pipeline's stages allow, without the controls A+ and D+.
         fractions: Shares of the real label pool, 0 to 1; null means 0, 0.01, 0.1 and 1.
         seeds: Seeds; each draws another permutation of the real labels. null means 0, 1 and 2.
         output: Folder for results, ledger and report; run again to go on after an interruption.
@@ -44,6 +45,7 @@ def benchmark(
         threads: Threads a process; results are bit-equal for one number of threads.
         accelerator: Lightning's accelerator: cpu, gpu or auto.
         minutes_per_label: Price of one label in minutes, for the cost column.
+        title: Head of the report.
         quiet: Print no progress.
     """
     run = RealFractionBenchmark(
@@ -54,6 +56,7 @@ def benchmark(
         threads=threads,
         runtime=Runtime(accelerator=accelerator),
         minutes_per_label=minutes_per_label,
+        title=title,
     )
     failed = failures(run.run(quiet=quiet))
     print((Path(output) / "table.md").read_text())

@@ -15,7 +15,7 @@ from perceptransfer.benchmark.rows import read_rows
 from perceptransfer.core.config import config_of, evolve, fingerprint, instantiate
 from perceptransfer.core.errors import ConfigError, FractionError
 from perceptransfer.pipeline import Ledger
-from perceptransfer.stages import Pretrain
+from perceptransfer.stages import Finetune, Pretrain
 from tests.tiny import tiny_data, tiny_pipeline
 
 FILES = {
@@ -36,7 +36,16 @@ def data():
 
 
 def grid_of(data, **changes) -> Grid:
-    return Grid(**{"data": data, "pipeline": tiny_pipeline(), "fractions": [0, 0.2], "seeds": [0, 1], **changes})
+    return Grid(
+        **{
+            "data": data,
+            "pipeline": tiny_pipeline(),
+            "arms": list(ARMS),
+            "fractions": [0, 0.2],
+            "seeds": [0, 1],
+            **changes,
+        }
+    )
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +76,12 @@ def test_arms_differ_in_their_stages_only(data) -> None:
         assert total_steps(ARMS[name].build(whole)) == total_steps(whole) == 6 + 3 + 4 + 4
 
 
+def test_plain_finetuning_reads_no_unlabeled_image() -> None:
+    whole = tiny_pipeline()
+    assert whole.part(Finetune).reads == ("labeled", "synthetic", "unlabeled")
+    assert ARMS["F"].build(whole).part(Finetune).reads == ("labeled", "synthetic")
+
+
 def test_real_only_reads_no_synthetic_image_and_synthetic_only_no_real_one() -> None:
     whole = tiny_pipeline()
     assert ARMS["A"].build(whole).part(Pretrain).reads == ("labeled",)
@@ -74,6 +89,7 @@ def test_real_only_reads_no_synthetic_image_and_synthetic_only_no_real_one() -> 
 
 
 def test_arms_whose_stage_is_left_out(data) -> None:
+    assert [arm.name for arm in Grid(data, tiny_pipeline()).arms] == ["A", "D", "D'", "E", "F", "G", "H", "I"]
     without = tiny_pipeline(align=None)
     names = [arm.name for arm in Grid(data, without).arms]
     assert "G" not in names and {"A", "D", "F", "H", "I"} <= set(names)
@@ -129,7 +145,7 @@ def test_only_unfinished_cells_are_redone_and_the_summary_is_the_same(finished: 
     store = finished / "store"
     RealFractionBenchmark(grid_of(data), tmp_path, store=store, command="x").run(quiet=True)
     kinds = Counter(row["kind"] for row in Ledger(tmp_path / "ledger.jsonl").rows())
-    assert kinds["cell"] == len(lines) // 2 and kinds["stage"] == 0
+    assert kinds["cell"] == len(lines) // 2 and kinds["stage"] == 0 and kinds["reused"] > 0
     assert (tmp_path / "summary.json").read_bytes() == (finished / "summary.json").read_bytes()
 
 

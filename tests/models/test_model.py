@@ -23,7 +23,7 @@ def test_every_head_gets_the_features(make_encoder, make_images) -> None:
     model = PerceptionModel(encoder, heads).eval()
     images = make_images("small_cnn")
     features = model(images)
-    bare = encoder(images)
+    bare = encoder(images.contiguous(memory_format=torch.channels_last))  # as the model lays them out
     assert list(features.outputs) == ["class", "pose"]
     assert torch.equal(features.pooled, bare.pooled)
     assert torch.equal(features.outputs["pose"], heads["pose"](bare))

@@ -1,0 +1,101 @@
+"""Every shipped configuration runs, shortened, on images made here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from perceptransfer.cli import main
+from perceptransfer.cli.parse import EMBEDDED, parser_for
+
+ROOT = Path(__file__).parents[1]
+PIPELINES = sorted((ROOT / "configs" / "pipelines").glob("*.yaml"))
+OVERLAYS = sorted((ROOT / "configs").glob("[!p]*/*.yaml"))
+BENCHMARKS = sorted((ROOT / "benchmarks" / "real_fraction").glob("*.yaml"))
+SHORT = {
+    "pretrain": {"steps": 2, "batch_size": 4},
+    "align": {"steps": 2, "batch_size": 4},
+    "self_train": {"steps": 1, "rounds": 1, "batch_size": 4},
+    "finetune": {"steps": 2, "head_steps": 0, "rounds": 1, "batch_size": 4},
+}
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("own")
+    rng = np.random.default_rng(0)
+    for place, count in (("sim", 8), ("real/train", 12), ("real/test", 4)):
+        for name in ("bolt", "nut"):
+            (root / place / name).mkdir(parents=True)
+            for i in range(count):
+                pixels = rng.integers(0, 255, (8, 8, 3), dtype=np.uint8)
+                Image.fromarray(pixels).resize((72, 72), Image.Resampling.BICUBIC).save(
+                    root / place / name / f"{i}.png"
+                )
+    return root
+
+
+def shortened(config: dict[str, Any]) -> list[str]:
+    words = []
+    for stage, changes in SHORT.items():
+        if config["pipeline"].get(stage) is not None:
+            words += [word for key, value in changes.items() for word in (f"--pipeline.{stage}.{key}", str(value))]
+    return words
+
+
+def run(folders: Path, output: Path, configs: list[Path]) -> int:
+    words = [word for path in configs for word in ("--config", str(path))]
+    places = ["--data.synthetic", str(folders / "sim"), "--data.real", str(folders / "real")]
+    short = shortened(yaml.safe_load(configs[0].read_text()))
+    return main(["run", *words, *places, *short, "--output", str(output), "--accelerator", "cpu"])
+
+
+@pytest.mark.parametrize("path", PIPELINES, ids=lambda path: path.stem)
+def test_pipelines(path: Path, folders: Path, tmp_path: Path) -> None:
+    assert run(folders, tmp_path, [path]) == 0
+    assert (tmp_path / "checkpoint.safetensors").exists() and (tmp_path / "report.json").exists()
+
+
+@pytest.mark.parametrize("path", OVERLAYS, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_overlays_go_on_top_of_a_pipeline(path: Path, folders: Path, tmp_path: Path) -> None:
+    assert run(folders, tmp_path, [ROOT / "configs/pipelines/vit_lora.yaml", path]) == 0
+
+
+@pytest.mark.parametrize("path", [EMBEDDED, *BENCHMARKS], ids=lambda path: path.stem)
+def test_benchmarks_parse_and_name_real_arms(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    parser = parser_for("benchmark")
+    config = parser.parse_args(["--config", str(path)])
+    from perceptransfer.benchmark import Grid
+
+    made = parser.instantiate(config)
+    grid = Grid(made.data, made.pipeline, made.arms, made.fractions, made.seeds)
+    assert list(grid.cells())
+
+
+def test_the_embedded_default_runs(tmp_path: Path) -> None:
+    short = shortened(yaml.safe_load(EMBEDDED.read_text()))
+    words = ["--seeds", "[0]", "--fractions", "[0, 0.02]", "--arms", "[A, D, I]", "--data.synthetic.count", "200"]
+    assert main(["benchmark", *short, *words, "--jobs", "1", "--output", str(tmp_path)]) == 0
+
+
+def test_the_full_protocol_has_the_embedded_data_and_pipeline() -> None:
+    full, embedded = (
+        yaml.safe_load(path.read_text()) for path in (ROOT / "benchmarks/real_fraction/digits.yaml", EMBEDDED)
+    )
+    assert full["data"] == embedded["data"] and full["pipeline"] == embedded["pipeline"]
+    assert {0, 0.01, 0.1, 1} <= set(full["fractions"]) and len(full["seeds"]) >= 6
+
+
+def test_a_users_own_loss_by_its_import_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = ROOT / "benchmarks/own_loss/central_moment.py"
+    assert len(path.read_text().splitlines()) <= 30
+    monkeypatch.syspath_prepend(str(path.parent))
+    short = shortened(yaml.safe_load(EMBEDDED.read_text()))
+    loss = ["--pipeline.align.loss", "central_moment.CentralMoment", "--data.synthetic.count", "200"]
+    assert main(["run", *short, *loss, "--output", str(tmp_path), "--accelerator", "cpu"]) == 0
+    assert '"loss": "CentralMoment"' in (tmp_path / "report.json").read_text()
