@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from perceptransfer.core.config import evolve
 from perceptransfer.core.errors import ConfigError
+from perceptransfer.models import Encoder
 from perceptransfer.pipeline import Pipeline
 from perceptransfer.stages import Align, Finetune, Pretrain, SelfTrain, Specialize
 
@@ -16,7 +17,7 @@ class Arm:
     """One line of the table.
 
     ``labels``: has cells at fractions above 0; ``zero``: has a cell at fraction 0; ``control``: repeats another arm
-    with the steps of the whole pipeline, and runs only where it is named.
+    with the steps of the whole pipeline, and runs only where it is named. ``pretrained``: starts from given weights.
     """
 
     name: str
@@ -25,6 +26,7 @@ class Arm:
     zero: bool
     build: Callable[[Pipeline], Pipeline]
     control: bool = False
+    pretrained: bool = False
 
 
 def _only(pipeline: Pipeline, **stages: object) -> Pipeline:
@@ -56,6 +58,12 @@ def _adabn(pipeline: Pipeline) -> Pipeline:
     return _only(pipeline, pretrain=_pretrain(pipeline), specialize=Specialize(rollback=False))
 
 
+def _probe(pipeline: Pipeline) -> Pipeline:
+    steps = _pretrain(pipeline).total_steps
+    changes = {"tune": "head", "lora_rank": None, "replay_weight": 0.0, "pseudo_weight": 0.0, "rounds": 1}
+    return _only(pipeline, finetune=evolve(pipeline.part(Finetune), steps=steps, **changes))
+
+
 def _labels_alone(pipeline: Pipeline) -> Pipeline:
     # The pseudo-labels of a semi-supervised fine-tuning are what the other arms add.
     finetune = evolve(pipeline.part(Finetune), pseudo_weight=0.0)
@@ -82,6 +90,15 @@ ARMS = {
             lambda p: _real_only(p, total_steps(p)),
             True,
         ),
+        Arm(
+            "B",
+            "real-only from given pretrained weights",
+            True,
+            False,
+            lambda p: _real_only(p, _pretrain(p).total_steps),
+            pretrained=True,
+        ),
+        Arm("C", "frozen encoder with given weights + probe on real labels", True, False, _probe, pretrained=True),
         Arm("D", "synthetic-only", False, True, lambda p: _only(p, pretrain=_pretrain(p))),
         Arm(
             "D+",
@@ -101,26 +118,34 @@ ARMS = {
 }
 
 
-def choose(names: list[str] | None, pipeline: Pipeline) -> list[Arm]:
-    """Arms by name; ``None`` takes all but the controls that the pipeline's stages allow.
+def choose(names: list[str] | None, pipeline: Pipeline, weights: Encoder | None) -> dict[str, Pipeline]:
+    """Pipelines of the arms by name; ``None`` takes all but the controls that stages and ``weights`` allow.
 
     Raises:
-        ConfigError: an unknown name, or an arm whose stage the pipeline leaves out.
+        ConfigError: an unknown name, or an arm whose stage is left out or whose weights are not given.
     """
     if names is None:
-        return [arm for arm in ARMS.values() if not arm.control and _possible(arm, pipeline)]
+        standard = {name: _build(arm, pipeline, weights) for name, arm in ARMS.items() if not arm.control}
+        return {name: built for name, built in standard.items() if isinstance(built, Pipeline)}
+    built = {}
     for name in names:
         if name not in ARMS:
             raise ConfigError(f"unknown arm {name!r}", key="arms", remedy=f"choose among {', '.join(ARMS)}")
-    arms = [ARMS[name] for name in dict.fromkeys(names)]
-    for arm in arms:
-        arm.build(pipeline)  # raises where a stage is missing
-    return arms
+        made = _build(ARMS[name], pipeline, weights)
+        if isinstance(made, ConfigError):
+            raise made
+        built[name] = made
+    return built
 
 
-def _possible(arm: Arm, pipeline: Pipeline) -> bool:
+def _build(arm: Arm, pipeline: Pipeline, weights: Encoder | None) -> Pipeline | ConfigError:
+    if arm.pretrained and weights is None:
+        return ConfigError(
+            f"arm {arm.name} starts from pretrained weights and none are given",
+            key="weights",
+            remedy="name an encoder with weights (pretrained: true, or local-dir:FOLDER), or leave the arm out",
+        )
     try:
-        arm.build(pipeline)
-    except ConfigError:
-        return False
-    return True
+        return arm.build(evolve(pipeline, encoder=weights) if arm.pretrained else pipeline)
+    except ConfigError as error:
+        return error

@@ -9,6 +9,7 @@ from perceptransfer.benchmark.arms import ARMS, Arm, choose
 from perceptransfer.core.config import Configurable
 from perceptransfer.core.errors import ConfigError, FractionError
 from perceptransfer.data import DomainSet, TransferData
+from perceptransfer.models import Encoder
 from perceptransfer.pipeline import Pipeline, PlannedStage
 
 
@@ -25,6 +26,7 @@ class Grid(Configurable):
     """Arms x fractions x seeds over one data set and one pipeline.
 
     ``fractions`` are shares 0..1 of the real label pool. Arms without real labels have their cell at 0 only.
+    ``weights`` is the pretrained encoder of arms B and C.
 
     Raises:
         FractionError: a fraction outside 0..1.
@@ -38,9 +40,11 @@ class Grid(Configurable):
         arms: list[str] | None = None,
         fractions: list[float] | None = None,
         seeds: list[int] | None = None,
+        weights: Encoder | None = None,
     ) -> None:
         self.data, self.pipeline = data, pipeline
-        self.arms: list[Arm] = choose(arms, pipeline)
+        self._pipelines = choose(arms, pipeline, weights)
+        self.arms: list[Arm] = [ARMS[name] for name in self._pipelines]
         self.fractions = sorted({0.0, 0.01, 0.1, 1.0} if fractions is None else {float(f) for f in fractions})
         self.seeds = sorted({0, 1, 2} if seeds is None else set(seeds))
         for fraction in self.fractions:
@@ -50,7 +54,6 @@ class Grid(Configurable):
                 )
         if not self.fractions or not self.seeds or not self.arms:
             raise ConfigError("nothing to run", key="fractions, seeds, arms", remedy="name at least one of each")
-        self._pipelines = {arm.name: arm.build(pipeline) for arm in self.arms}
         self._domains: dict[tuple[float, int], DomainSet] = {}
 
     def cells(self) -> Iterator[Cell]:

@@ -13,6 +13,7 @@ from perceptransfer.core.config import config_of
 from perceptransfer.core.files import write_atomic
 from perceptransfer.data import TransferData
 from perceptransfer.learning import Runtime
+from perceptransfer.models import Encoder
 from perceptransfer.pipeline import Ledger, Pipeline, Store
 
 
@@ -22,6 +23,7 @@ def benchmark(
     arms: list[str] | None = None,
     fractions: list[float] | None = None,
     seeds: list[int] | None = None,
+    weights: Encoder | None = None,
     output: str = "results/benchmark",
     store: str | None = None,
     jobs: int | None = None,
@@ -39,6 +41,7 @@ def benchmark(
         arms: Arms to run; null runs all that the pipeline's stages allow, without the controls A+ and D+.
         fractions: Shares of the real label pool, 0 to 1; null means 0, 0.01, 0.1 and 1.
         seeds: Seeds; each draws another permutation of the real labels. null means 0, 1 and 2.
+        weights: Pretrained encoder of arms B and C, which are left out without it.
         output: Folder for results, ledger and report; run again to go on after an interruption.
         store: Folder of trained stages, to be shared between benchmarks; null puts it into the output folder.
         jobs: Processes; null takes one a core.
@@ -49,7 +52,7 @@ def benchmark(
         quiet: Print no progress.
     """
     run = RealFractionBenchmark(
-        Grid(data, pipeline, arms, fractions, seeds),
+        Grid(data, pipeline, arms, fractions, seeds, weights),
         Path(output),
         store=None if store is None else Path(store),
         jobs=jobs if jobs is not None else os.cpu_count() or 1,

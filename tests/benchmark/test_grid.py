@@ -8,16 +8,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import timm
+import torch
+from safetensors.torch import save_file
 
 from perceptransfer.benchmark import ARMS, Grid, RealFractionBenchmark, failures
 from perceptransfer.benchmark.arms import total_steps
 from perceptransfer.benchmark.rows import read_rows
 from perceptransfer.core.config import config_of, evolve, fingerprint, instantiate
 from perceptransfer.core.errors import ConfigError, FractionError
-from perceptransfer.pipeline import Ledger
+from perceptransfer.models import Encoder
+from perceptransfer.pipeline import Ledger, Store
 from perceptransfer.stages import Finetune, Pretrain
 from tests.tiny import tiny_data, tiny_pipeline
 
+WITHOUT_WEIGHTS = [name for name, arm in ARMS.items() if not arm.pretrained]
 FILES = {
     "results.jsonl",
     "run.json",
@@ -40,7 +45,7 @@ def grid_of(data, **changes) -> Grid:
         **{
             "data": data,
             "pipeline": tiny_pipeline(),
-            "arms": list(ARMS),
+            "arms": WITHOUT_WEIGHTS,
             "fractions": [0, 0.2],
             "seeds": [0, 1],
             **changes,
@@ -59,7 +64,8 @@ def test_every_arm_has_its_cells_once(data) -> None:
     cells = list(grid_of(data).cells())
     assert len(cells) == len(set(cells))
     counts = Counter((cell.arm, cell.fraction > 0) for cell in cells)
-    for name, arm in ARMS.items():
+    for name in WITHOUT_WEIGHTS:
+        arm = ARMS[name]
         assert counts[name, True] == 2 * arm.labels and counts[name, False] == 2 * arm.zero
 
 
@@ -70,7 +76,7 @@ def test_arms_differ_in_their_stages_only(data) -> None:
     assert ran["D'"] == ["pretrain", "specialize"]
     assert ran["F"] == ["pretrain", "finetune"] and ran["G"] == ["pretrain", "align", "finetune"]
     assert ran["H"] == ["pretrain", "self_train", "finetune"] and ran["I"] == list(whole.stages)
-    for arm in ARMS.values():
+    for arm in (ARMS[name] for name in WITHOUT_WEIGHTS):
         assert fingerprint(arm.build(whole).encoder) == fingerprint(whole.encoder)
     for name in ("A+", "D+"):
         assert total_steps(ARMS[name].build(whole)) == total_steps(whole) == 6 + 3 + 4 + 4
@@ -80,6 +86,25 @@ def test_plain_finetuning_reads_no_unlabeled_image() -> None:
     whole = tiny_pipeline()
     assert whole.part(Finetune).reads == ("labeled", "synthetic", "unlabeled")
     assert ARMS["F"].build(whole).part(Finetune).reads == ("labeled", "synthetic")
+
+
+def test_arms_from_pretrained_weights(data, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="weights"):
+        Grid(data, tiny_pipeline(), arms=["B"])
+    folder = tmp_path / "weights"
+    folder.mkdir()
+    network = timm.create_model("mobilenetv3_small_050", num_classes=0)
+    save_file(network.state_dict(), folder / "model.safetensors")
+    (folder / "config.json").write_text(json.dumps({"architecture": "mobilenetv3_small_050", "num_classes": 0}))
+    weights = Encoder(f"local-dir:{folder}")
+    grid = Grid(data, tiny_pipeline(), arms=["B", "C"], fractions=[0.2], seeds=[0], weights=weights)
+    rows = RealFractionBenchmark(grid, tmp_path / "out", command="x").run(quiet=True)
+    assert sorted(row.arm for row in rows) == ["B", "C"] and not failures(rows)
+    assert {"B", "C"} <= {arm.name for arm in Grid(data, tiny_pipeline(), weights=weights).arms}
+    states = {row.arm: Store(tmp_path / "out/store").get(row.keys[-1]).checkpoint.state for row in rows}
+    given = {f"encoder.backbone.{name}": tensor for name, tensor in network.state_dict().items()}
+    assert all(torch.equal(states["C"][name], tensor) for name, tensor in given.items()), "the probe is frozen"
+    assert not all(torch.equal(states["B"][name], tensor) for name, tensor in given.items())
 
 
 def test_real_only_reads_no_synthetic_image_and_synthetic_only_no_real_one() -> None:
