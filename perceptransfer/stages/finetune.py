@@ -28,6 +28,7 @@ from perceptransfer.stages.base import Domains, Stage, StageResult, positive, sh
 from perceptransfer.tasks import Task
 
 PSEUDO = "pseudo"
+NEGLIGIBLE = 0.02
 Tune = Literal["all", "first", "middle", "last", "head", "norm"]
 
 
@@ -53,8 +54,9 @@ class Finetune(Stage):
         lora_alpha: Scale of the adapters, divided by the rank.
         replay_weight: Factor on the synthetic loss; 0 leaves synthetic images out.
         pseudo_weight: Factor on the pseudo-label loss; 0 leaves unlabeled images out.
-        pseudo_halved_at: Labels per class at which that factor is halved, since true labels outdo guessed ones where
-            there are enough of them; null for a constant factor.
+        halved_at: Labels per class at which both factors are halved, since real labels outdo synthetic and guessed ones
+            where there are enough of them; null for constant factors. A stream whose factor falls below 0.02 is left
+            out, so that batch norm sees real images alone.
         rounds: How often pseudo-labels are predicted anew over the steps.
         keep: Share kept of every predicted class.
         threshold: Confidence from which on a prediction is kept in any case.
@@ -80,7 +82,7 @@ class Finetune(Stage):
         lora_alpha: float = 16.0,
         replay_weight: float = 0.0,
         pseudo_weight: float = 0.0,
-        pseudo_halved_at: float | None = 5.0,
+        halved_at: float | None = 5.0,
         rounds: int = 1,
         keep: float = 0.9,
         threshold: float = 0.95,
@@ -91,7 +93,7 @@ class Finetune(Stage):
         precision: Literal["32-true", "16-mixed", "bf16-mixed"] = "32-true",
     ) -> None:
         positive(self.name, steps=steps, batch_size=batch_size, lr=lr, rounds=rounds)
-        positive(self.name, pseudo_halved_at=1.0 if pseudo_halved_at is None else pseudo_halved_at)
+        positive(self.name, halved_at=1.0 if halved_at is None else halved_at)
         share(self.name, keep=keep, threshold=threshold)
         if not 0 <= head_steps <= steps:
             raise ConfigError(f"{head_steps} head steps of {steps}", key="finetune.head_steps", remedy="0 to steps")
@@ -103,7 +105,7 @@ class Finetune(Stage):
         self.lr, self.weight_decay, self.tune = lr, weight_decay, tune
         self.lora_rank, self.lora_alpha = lora_rank, lora_alpha
         self.replay_weight, self.pseudo_weight, self.rounds = replay_weight, pseudo_weight, rounds
-        self.pseudo_halved_at = pseudo_halved_at
+        self.halved_at = halved_at
         self.keep, self.threshold, self.ema_decay, self.balanced = keep, threshold, ema_decay, balanced
         self.augment, self.source_augment, self.precision = augment, source_augment, precision
 
@@ -121,11 +123,12 @@ class Finetune(Stage):
     def total_steps(self) -> int:
         return self.steps
 
-    def pseudo_weight_for(self, labeled: Domain) -> float:
-        """Factor on the pseudo-label loss beside this many labels."""
-        if self.pseudo_halved_at is None:
-            return self.pseudo_weight
-        return self.pseudo_weight / (1.0 + len(labeled) / len(labeled.classes) / self.pseudo_halved_at)
+    def weights(self, labeled: Domain) -> dict[str, float]:
+        """Factors on the synthetic and the pseudo-label loss beside these labels; 0 where the stream is left out."""
+        per_class = len(labeled) / len(labeled.classes)
+        share = 1.0 if self.halved_at is None else 1.0 / (1.0 + per_class / self.halved_at)
+        factors = {SOURCE: self.replay_weight * share, PSEUDO: self.pseudo_weight * share}
+        return {name: factor if factor >= NEGLIGIBLE else 0.0 for name, factor in factors.items()}
 
     def train(self, checkpoint: Checkpoint, data: Domains, *, seed: int, runtime: Runtime) -> StageResult:
         model, tasks = build_model(checkpoint, seed=seed), build_tasks(checkpoint)
@@ -144,7 +147,7 @@ class Finetune(Stage):
                 model,
                 tasks,
                 Optim(steps, self.lr, self.weight_decay, start=start, total=self.steps),
-                stream_weights={SOURCE: self.replay_weight, PSEUDO: self.pseudo_weight_for(data["labeled"])},
+                stream_weights=self.weights(data["labeled"]),
                 ema_decay=self.ema_decay,
             )
             loader = batches(streams, steps, derive_seed(seed, number), workers=runtime.workers)
@@ -166,9 +169,10 @@ class Finetune(Stage):
         self, model: PerceptionModel, task: Task, data: Domains
     ) -> tuple[dict[str, Stream], list[dict[str, Any]]]:
         streams = {TARGET: Stream(data["labeled"], self.batch_size, self.augment, balanced=self.balanced)}
-        if "synthetic" in data:
+        weights = self.weights(data["labeled"])
+        if weights[SOURCE]:
             streams[SOURCE] = Stream(data["synthetic"], self.extra_batch_size, self.source_augment, balanced=True)
-        if "unlabeled" not in data:
+        if not weights[PSEUDO]:
             return streams, []
         rest = _without(data["unlabeled"], data["labeled"])
         if not len(rest):

@@ -122,10 +122,21 @@ def test_rollback_returns_the_incoming_weights_exactly_when_the_validator_falls(
         assert (result.checkpoint.state_hash() == start.checkpoint.state_hash()) is fell
 
 
-def test_pseudo_labels_count_less_the_more_labels_there_are(domains) -> None:
+def test_what_is_not_a_real_label_counts_less_the_more_real_labels_there_are(domains) -> None:
     labeled = domains["labeled"]
     per_class = len(labeled) / 10
-    halved = Finetune(pseudo_weight=0.8, pseudo_halved_at=per_class)
-    assert halved.pseudo_weight_for(labeled) == pytest.approx(0.4)
-    assert halved.pseudo_weight_for(labeled.subset(range(len(labeled) // 2))) > 0.4
-    assert Finetune(pseudo_weight=0.8, pseudo_halved_at=None).pseudo_weight_for(labeled) == 0.8
+    halved = Finetune(replay_weight=0.4, pseudo_weight=0.8, halved_at=per_class)
+    assert halved.weights(labeled) == pytest.approx({"source": 0.2, "pseudo": 0.4})
+    few = halved.weights(labeled.subset(range(len(labeled) // 2)))
+    assert few["source"] > 0.2 and few["pseudo"] > 0.4
+    constant = Finetune(replay_weight=0.4, pseudo_weight=0.8, halved_at=None)
+    assert constant.weights(labeled) == {"source": 0.4, "pseudo": 0.8}
+
+
+def test_with_many_real_labels_the_other_streams_are_left_out(domains, start) -> None:
+    data = {role: domains[role] for role in ("labeled", "synthetic", "unlabeled")}
+    many = Finetune(steps=2, batch_size=8, replay_weight=0.4, pseudo_weight=0.8, halved_at=0.01)
+    assert many.weights(domains["labeled"]) == {"source": 0.0, "pseudo": 0.0}
+    plain = Finetune(steps=2, batch_size=8)
+    runs = [s.run(start.checkpoint, data, seed=0, runtime=CPU).checkpoint.state_hash() for s in (many, plain)]
+    assert runs[0] == runs[1]
