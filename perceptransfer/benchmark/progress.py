@@ -20,7 +20,7 @@ class GridProgress:
     def __init__(self, work: Work, *, quiet: bool = False) -> None:
         self.steps = {key: max(1, node.steps) for key, node in work.nodes.items()}
         self.cells, self.stages = len(work.chains), len(work.nodes)
-        self.done_cells = self.done_stages = self.done_steps = self.reused = 0
+        self.done_cells = self.done_stages = self.reused = self.done_steps = self.trained_steps = 0
         self.console = Console(stderr=True, quiet=quiet)
         self.bar = Progress(
             TextColumn("{task.description}"),
@@ -64,6 +64,7 @@ class GridProgress:
             self.reused += kind == "reused"
             self.done_stages += kind == "stage"
             self.done_steps += self.steps[key]
+            self.trained_steps += self.steps[key] if kind == "stage" else 0
             self.bar.advance(self.task, self.steps[key])
         self.bar.update(self.task, description=self._text())
         self._line()
@@ -76,6 +77,8 @@ class GridProgress:
         if self.console.is_terminal or now - self.printed < EVERY_SECONDS:
             return
         self.printed = now
-        share = self.done_steps / sum(self.steps.values())
-        left = f", about {(now - self.started) * (1 - share) / share:.0f} s left" if share > 0 else ""
-        self.console.print(f"{self._text()}, {share:.0%} of the steps{left}")
+        total = sum(self.steps.values())
+        # What the store had cost nothing, so it says nothing about the time that is left.
+        pace = (now - self.started) / self.trained_steps if self.trained_steps else None
+        left = "" if pace is None else f", about {(total - self.done_steps) * pace:.0f} s left"
+        self.console.print(f"{self._text()}, {self.done_steps / total:.0%} of the steps{left}")
