@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, TypeVar
 
 from perceptransfer.core.checkpoint import Checkpoint
@@ -177,15 +179,26 @@ class Pipeline(Configurable):
         data: TransferData,
         *,
         seed: int = 0,
-        store: Store,
+        store: Store | None = None,
         ledger: Ledger | None = None,
         runtime: Runtime | None = None,
         evaluate_stages: bool = True,
     ) -> PipelineResult:
         """Run all stages, reusing what the store holds, and score the real test after each of them.
 
-        Scores after earlier stages are for reading, not for choosing: nothing in the run depends on them.
+        Without a store the stages' results are kept for this call only. Scores after earlier stages are for reading,
+        not for choosing: nothing in the run depends on them.
         """
+        if store is None:
+            with tempfile.TemporaryDirectory() as folder:
+                return self.run(
+                    data,
+                    seed=seed,
+                    store=Store(Path(folder)),
+                    ledger=ledger,
+                    runtime=runtime,
+                    evaluate_stages=evaluate_stages,
+                )
         domains = data.prepare(seed)
         plan = self.plan(domains, seed)
         if not plan:

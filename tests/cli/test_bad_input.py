@@ -271,6 +271,10 @@ def test_ctrl_c_and_kill_lose_nothing_and_the_same_command_goes_on(folders: Path
             [*command, "--output", str(place)], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
 
+    def finish(process: subprocess.Popen[str]) -> int:
+        process.communicate(timeout=200)
+        return process.returncode
+
     def rows() -> int:
         path = out / "results.jsonl"
         return path.read_bytes().count(b"\n") if path.exists() else 0
@@ -289,9 +293,9 @@ def test_ctrl_c_and_kill_lose_nothing_and_the_same_command_goes_on(folders: Path
     code, _ = stop_after(kept + 2, signal.SIGKILL)
     assert code == -signal.SIGKILL and not (out / "summary.json").exists()
     interrupted = (out / "results.jsonl").read_text().splitlines()
-    assert start(out).wait() == 0
+    assert finish(start(out)) == 0
     final = (out / "results.jsonl").read_text().splitlines()
     assert set(interrupted[:-1]) <= set(final), "a finished cell was redone"
     assert main(["ledger", "verify", str(out)]) == 0
-    assert start(folders / "whole").wait() == 0
+    assert finish(start(folders / "whole")) == 0
     assert (out / "summary.json").read_bytes() == (folders / "whole/summary.json").read_bytes()
