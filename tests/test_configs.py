@@ -77,6 +77,17 @@ def test_benchmarks_parse_and_name_real_arms(path: Path, capsys: pytest.CaptureF
     assert list(grid.cells())
 
 
+def test_the_control_of_identical_domains_changes_the_real_side_only() -> None:
+    parser = parser_for("benchmark")
+    full, control = (
+        ROOT / "benchmarks/real_fraction" / name for name in ("digits.yaml", "controls/identical_digits.yaml")
+    )
+    made = parser.instantiate(parser.parse_args(["--config", str(full), "--config", str(control)]))
+    synthetic, real = made.data.synthetic, made.data.real
+    assert synthetic.ranges() == real.ranges() and synthetic.seed != real.seed
+    assert round(real.count * real.test_share) == 797 == real.count - 1000, "as many as there are scanned digits"
+
+
 def test_the_embedded_default_runs(tmp_path: Path) -> None:
     short = shortened(yaml.safe_load(EMBEDDED.read_text()))
     words = ["--seeds", "[0]", "--fractions", "[0, 0.02]", "--arms", "[A, D, I]", "--data.synthetic.count", "200"]

@@ -17,7 +17,8 @@ class Arm:
     """One line of the table.
 
     ``labels``: has cells at fractions above 0; ``zero``: has a cell at fraction 0; ``control``: repeats another arm
-    with the steps of the whole pipeline, and runs only where it is named. ``pretrained``: starts from given weights.
+    with the steps of the whole pipeline, or is a sanity row, and runs only where it is named. ``pretrained``: starts
+    from given weights. ``shuffled``: the real labels are permuted over their images.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Arm:
     build: Callable[[Pipeline], Pipeline]
     control: bool = False
     pretrained: bool = False
+    shuffled: bool = False
 
 
 def _only(pipeline: Pipeline, **stages: object) -> Pipeline:
@@ -114,6 +116,15 @@ ARMS = {
         Arm("G", "synthetic → align → fine-tune", True, True, _stages(Align, Finetune)),
         Arm("H", "synthetic → self-train → fine-tune", True, True, _stages(SelfTrain, Finetune)),
         Arm("I", "the whole pipeline", True, True, lambda p: p),
+        Arm(
+            "S",
+            "sanity: real-only on shuffled labels",
+            True,
+            False,
+            lambda p: _real_only(p, _pretrain(p).total_steps),
+            control=True,
+            shuffled=True,
+        ),
     )
 }
 

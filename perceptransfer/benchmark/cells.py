@@ -54,7 +54,7 @@ class Grid(Configurable):
                 )
         if not self.fractions or not self.seeds or not self.arms:
             raise ConfigError("nothing to run", key="fractions, seeds, arms", remedy="name at least one of each")
-        self._domains: dict[tuple[float, int], DomainSet] = {}
+        self._domains: dict[tuple[float, int, bool], DomainSet] = {}
 
     def cells(self) -> Iterator[Cell]:
         """All cells, seed by seed."""
@@ -69,10 +69,11 @@ class Grid(Configurable):
         return any(arm.labels for arm in self.arms if arm.name == cell.arm)
 
     def domains(self, cell: Cell) -> DomainSet:
-        """Domains of a cell; arms of one fraction and seed share them."""
-        where = cell.fraction, cell.seed
+        """Domains of a cell; arms of one fraction and seed share them, but for the one whose labels are shuffled."""
+        where = cell.fraction, cell.seed, ARMS[cell.arm].shuffled
         if where not in self._domains:
-            self._domains[where] = self.data.prepare(cell.seed, cell.fraction)
+            shuffle = True if ARMS[cell.arm].shuffled else None
+            self._domains[where] = self.data.prepare(cell.seed, cell.fraction, shuffle_labels=shuffle)
         return self._domains[where]
 
     def open(self, cell: Cell) -> tuple[Pipeline, DomainSet, list[PlannedStage]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from perceptransfer.benchmark.measured import Draws, Grid, Place
+from perceptransfer.benchmark.points import SHUFFLED
 from perceptransfer.metrics.direction import orient
 from perceptransfer.metrics.intervals import bootstrap_draws, interval_of
 from perceptransfer.metrics.significance import SignFlip, holm, sign_flip_test
@@ -13,7 +14,8 @@ from perceptransfer.metrics.significance import SignFlip, holm, sign_flip_test
 def compare(grid: Grid, reference: str) -> dict[Place, dict[str, Any]]:
     """Differences from ``reference`` at the same fraction (or at zero, where it has nothing else), paired by seed.
 
-    Positive when the arm is better. Holm's correction runs over all arms compared at one fraction.
+    Positive when the arm is better. Holm's correction runs over all arms compared at one fraction; the sanity
+    row is none of them.
     """
     result: dict[Place, dict[str, Any]] = {}
     for fraction in sorted({fraction for _, fraction in grid.draws}):
@@ -21,7 +23,8 @@ def compare(grid: Grid, reference: str) -> dict[Place, dict[str, Any]]:
         if base is None:
             continue
         tests: dict[Place, SignFlip] = {}
-        for place in sorted(place for place in grid.draws if place[1] == fraction and place[0] != reference):
+        others = (place for place in grid.draws if place[1] == fraction and place[0] not in (reference, SHUFFLED))
+        for place in sorted(others):
             differences = _differences(grid, place, base)
             if differences:
                 tests[place] = sign_flip_test(list(differences.values()))

@@ -13,6 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, NullLocator
 
+from perceptransfer.benchmark.points import SHUFFLED
 from perceptransfer.benchmark.styles import KEY_ARMS, Style, arm_styles
 from perceptransfer.benchmark.text import number, share
 
@@ -30,9 +31,10 @@ def curve_figure(task: Mapping[str, Any], descriptions: Mapping[str, str], title
     """One task of the summary (`summarise(rows)["tasks"][name]`) as a figure of two axes: no labels, and some.
 
     ``descriptions`` maps arms to their legend text. Bands and bars are the summary's intervals. An arm that has only a
-    zero-label score is continued as a dotted level; the best real-only score at all labels is the dashed line.
+    zero-label score is continued as a dotted level; the best real-only score at all labels is the dashed line. The
+    sanity row is left out: at the level of chance it would flatten all other lines.
     """
-    styles = arm_styles(task["arms"])
+    styles = {name: style for name, style in arm_styles(task["arms"]).items() if name != SHUFFLED}
     figure = Figure(figsize=(11.5, 5.6), dpi=160, facecolor="white")
     zero, rest = figure.subplots(1, 2, sharey=True, width_ratios=[1.45, 6.2])
     figure.subplots_adjust(left=0.07, right=0.705, top=0.86, bottom=0.155, wspace=0.035)

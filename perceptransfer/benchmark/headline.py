@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from perceptransfer.benchmark import text
+from perceptransfer.benchmark.points import SHUFFLED, SOURCE_ONLY
+from perceptransfer.metrics.direction import orient
 
 # The most complete arm that was run speaks for the run; choosing the best one would be a choice by test score.
 _SPEAKERS = ("I", "H", "G", "F", "E", "D'", "D+", "D")
@@ -21,7 +23,7 @@ def headline(task: Mapping[str, Any]) -> list[str]:
     arm = speaker(task)
     if arm is None:
         return ["No arm that uses synthetic images has a finished cell, so that there is no transfer to report."]
-    return [*_first(task, arm), *_with_labels(task, arm), *_harm(task)]
+    return [*_first(task, arm), *_with_labels(task, arm), *_harm(task), *_sanity(task)]
 
 
 def _points(task: Mapping[str, Any], arm: str) -> list[Any]:
@@ -81,3 +83,17 @@ def _harm(task: Mapping[str, Any]) -> Iterator[str]:
         yield f"**Negative transfer** in {len(harmful)} place{'s' * (len(harmful) > 1)}: {', '.join(harmful)}."
     elif checked:
         yield "No arm ends below source-only or below real-only with the same labels."
+
+
+def _sanity(task: Mapping[str, Any]) -> Iterator[str]:
+    """Whether shuffled labels stay below synthetic images alone; if not, something else gives the answers away."""
+    shuffled, base = _points(task, SHUFFLED), _points(task, SOURCE_ONLY)
+    if not shuffled or not base:
+        return
+    sign = orient(1.0, task["direction"])
+    best = max(shuffled, key=lambda point: sign * point["score"]["value"])["score"]["value"]
+    score, source = (text.number(value, task["metric"], unit=True) for value in (best, base[0]["score"]["value"]))
+    if sign * best < sign * base[0]["score"]["value"]:
+        yield f"Sanity: on shuffled real labels the same training reaches {score}, below {source} of synthetic-only."
+    else:
+        yield f"**Sanity row fails**: shuffled real labels reach {score}, synthetic-only {source}. Do not trust it."

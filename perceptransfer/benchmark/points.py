@@ -16,6 +16,8 @@ from perceptransfer.metrics.transfer import absolute_gap, forgetting, gap_closed
 REAL_ONLY = ("A", "A+", "B", "C")
 """Arms without synthetic images: the best of them at all labels is the ratio's denominator."""
 SOURCE_ONLY = "D"
+SHUFFLED = "S"
+"""Sanity row: it learns nothing that is true, so it must not beat source-only."""
 _MEASURED = ("score", "gap", "ratio", "gap_closed", "worst_class", "ece", "forgetting")
 
 
@@ -83,7 +85,7 @@ def _closed(grid: Grid, place: Place, score: float, oracle: Place | None) -> dic
 
 def _forgetting(grid: Grid, place: Place) -> dict[str, Any]:
     source = grid.source_only(place, SOURCE_ONLY)
-    if place[0] in REAL_ONLY:
+    if place[0] in (*REAL_ONLY, SHUFFLED):
         return missing("was never trained on synthetic images")
     if source is None or source not in grid.synthetic or place not in grid.synthetic:
         return missing("needs held-out synthetic scores of this arm and of source-only (D)")
@@ -113,7 +115,7 @@ def _over_seeds(grid: Grid, place: Place, values: Sequence[float | None]) -> dic
 def _harm(grid: Grid, place: Place, score: float) -> dict[str, bool | None] | None:
     """Flags of an arm that uses synthetic images beyond plain source-only training; ``None`` for the others."""
     source = grid.source_only(place, SOURCE_ONLY)
-    if place[0] in (*REAL_ONLY, SOURCE_ONLY):
+    if place[0] in (*REAL_ONLY, SOURCE_ONLY, SHUFFLED):
         return None
     base, real_only = (None if at is None else grid.score(at) for at in (source, (REAL_ONLY[0], place[1])))
     harm = negative_transfer(

@@ -8,7 +8,7 @@ from typing import Any
 from perceptransfer.benchmark.comparisons import compare
 from perceptransfer.benchmark.curves import area, label_savings, n_to_full, shared_range
 from perceptransfer.benchmark.measured import Grid, Place, gather, missing
-from perceptransfer.benchmark.points import REAL_ONLY, SOURCE_ONLY, point
+from perceptransfer.benchmark.points import REAL_ONLY, SHUFFLED, SOURCE_ONLY, point
 from perceptransfer.benchmark.rows import Row
 from perceptransfer.metrics.estimate import Estimate
 from perceptransfer.metrics.transfer import best_real_only
@@ -49,7 +49,7 @@ def _task(grid: Grid, minutes: float | None) -> dict[str, Any]:
                 | {"tests": {SOURCE_ONLY: against_source.get(place), REAL_ONLY[0]: against_real.get(place)}}
                 for place in places
             ],
-            "label_savings": {} if arm in REAL_ONLY else label_savings(grid, arm, REAL_ONLY),
+            "label_savings": {} if arm in (*REAL_ONLY, SHUFFLED) else label_savings(grid, arm, REAL_ONLY),
             "n_to": n_to_full(grid, arm, oracle),
             "area": area(grid, arm, between),
         }

@@ -38,7 +38,8 @@ def benchmark(
     Args:
         data: Synthetic and real images.
         pipeline: The pipeline under test; every arm is made from its stages.
-        arms: Arms to run; null runs all that the pipeline's stages allow, without the controls A+ and D+.
+        arms: Arms to run; null runs all that the pipeline's stages allow, without the controls A+ and D+ and
+            the sanity row S.
         fractions: Shares of the real label pool, 0 to 1; null means 0, 0.01, 0.1 and 1.
         seeds: Seeds; each draws another permutation of the real labels. null means 0, 1 and 2.
         weights: Pretrained encoder of arms B and C, which are left out without it.

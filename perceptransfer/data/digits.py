@@ -48,6 +48,7 @@ class FontDigits(ImageSource):
         shade: Range = (0.0, 0.2),
         noise: Range = (0.0, 0.08),
         inverted: float = 0.0,
+        test_share: float = 0.0,
     ) -> None:
         """Take the ranges.
 
@@ -72,15 +73,19 @@ class FontDigits(ImageSource):
             shade: strength of a linear change of light across the image, grey levels.
             noise: standard deviation of Gaussian noise, grey levels.
             inverted: share of the images that are dark on bright.
+            test_share: share of the images, the last ones, that are the test where drawn digits stand in for real ones,
+                as in the control of identical domains; 0 for images without a split.
 
         Raises:
             ConfigError: a count below one, a share outside 0..1 or a range whose ends are swapped.
         """
         if count < 1:
             raise ConfigError(f"count is {count}", key="count", remedy="ask for at least one image")
-        if not 0.0 <= inverted <= 1.0:
-            raise ConfigError(f"share is {inverted}", key="inverted", remedy="give a number from 0 to 1")
-        self.count, self.seed, self.font_folder, self.inverted = count, seed, font_folder, inverted
+        for key, value in (("inverted", inverted), ("test_share", test_share)):
+            if not 0.0 <= value <= 1.0:
+                raise ConfigError(f"share is {value}", key=key, remedy="give a number from 0 to 1")
+        self.count, self.seed, self.font_folder = count, seed, font_folder
+        self.inverted, self.test_share = inverted, test_share
         self._ranges: dict[str, Range] = {
             "height": height, "aspect": aspect, "rotation": rotation, "shear": shear, "shift": shift,
             "balance_x": balance_x, "balance_y": balance_y, "bend": bend, "warp": warp, "stroke": stroke, "blur": blur,
@@ -115,7 +120,9 @@ class FontDigits(ImageSource):
         """Render all images."""
         grey = np.stack([self.render(index, size) for index in range(self.count)])
         labels = [index % 10 for index in range(self.count)]
-        return ImageSet.from_arrays(np.repeat(grey[..., None], 3, axis=3), labels, DIGITS)
+        first_test = self.count - round(self.test_share * self.count)
+        splits = ["train" if index < first_test else "test" for index in range(self.count)] if self.test_share else None
+        return ImageSet.from_arrays(np.repeat(grey[..., None], 3, axis=3), labels, DIGITS, splits=splits)
 
     def render(self, index: int, size: tuple[int, int]) -> Pixels:
         """Render image ``index`` alone, grey ``uint8 [H, W]``."""

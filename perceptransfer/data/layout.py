@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -40,7 +40,7 @@ def require_folder(path: Path) -> None:
 
 
 def image_files(root: Path) -> list[str]:
-    """All images below ``root`` by relative name, sorted; hidden files and folders are skipped.
+    """All images below ``root`` by relative name, sorted; links are followed, hidden files and folders skipped.
 
     Raises:
         DataError: missing folder, or no image in it.
@@ -48,14 +48,24 @@ def image_files(root: Path) -> list[str]:
     require_folder(root)
     names = sorted(
         path.relative_to(root).as_posix()
-        for path in root.rglob("*")
-        if path.suffix.lower() in EXTENSIONS
-        and not any(part.startswith(".") for part in path.relative_to(root).parts)
-        and path.is_file()
+        for path in _files(root, frozenset())
+        if path.suffix.lower() in EXTENSIONS and path.is_file()
     )
     if not names:
         raise DataError("holds no images", where=root, key="path", remedy=f"known are {' '.join(sorted(EXTENSIONS))}")
     return names
+
+
+def _files(folder: Path, above: frozenset[Path]) -> Iterator[Path]:
+    # `rglob` does not follow links, and data sets are often made of links; one that leads back up is not entered.
+    above = above | {folder.resolve()}
+    for path in folder.iterdir():
+        if path.name.startswith("."):
+            continue
+        if not path.is_dir():
+            yield path
+        elif not any(place.is_relative_to(path.resolve()) for place in above):
+            yield from _files(path, above)
 
 
 def class_entries(root: Path) -> list[Entry]:

@@ -89,8 +89,14 @@ class TransferData(Configurable):
         """Class names, equal in all domains; loads the sources."""
         return self._load().pool.classes
 
-    def prepare(self, seed: int, real_fraction: float | None = None, labels: int | None = None) -> DomainSet:
-        """Make the domains of one seed; ``real_fraction`` or ``labels`` here go before those of the constructor.
+    def prepare(
+        self,
+        seed: int,
+        real_fraction: float | None = None,
+        labels: int | None = None,
+        shuffle_labels: bool | None = None,
+    ) -> DomainSet:
+        """Make the domains of one seed; what is given here goes before what the constructor was given.
 
         Raises:
             FractionError: a fraction outside 0..1, or more labels than exist.
@@ -106,7 +112,7 @@ class TransferData(Configurable):
         domains = dict(loaded.fixed)
         for role, chosen in (("labeled", spent.train), ("val", spent.val)):
             known = pool_labels[chosen]
-            if self.shuffle_labels:
+            if self.shuffle_labels if shuffle_labels is None else shuffle_labels:
                 known = np.random.default_rng(derive_seed("shuffle", role, seed)).permutation(known)
             domains[role] = Domain(role, loaded.pool, chosen, known)
         domains["test"] = TestDomain(loaded.test)  # a new one each time, because it counts

@@ -195,3 +195,14 @@ def test_a_folder_of_another_configuration_is_refused_and_left_alone(finished: P
     with pytest.raises(ConfigError, match="another configuration"):
         RealFractionBenchmark(other, finished, command="x").run(quiet=True)
     assert (finished / "results.jsonl").read_bytes() == before
+
+
+def test_the_sanity_row_sees_the_same_images_with_permuted_labels(data) -> None:
+    grid = grid_of(data, arms=["A", "S"], fractions=[0.2, 1], seeds=[0])
+    true, shuffled = ({cell.fraction: grid.domains(cell) for cell in grid.cells() if cell.arm == arm} for arm in "AS")
+    for fraction in (0.2, 1.0):
+        real, wrong = true[fraction]["labeled"], shuffled[fraction]["labeled"]
+        assert real.hashes == wrong.hashes and sorted(real.labels) == sorted(wrong.labels)
+        assert (real.labels != wrong.labels).mean() > 0.5
+        assert true[fraction]["test"].fingerprint == shuffled[fraction]["test"].fingerprint
+    assert "S" not in [arm.name for arm in grid_of(data, arms=None).arms], "a control runs only where it is named"

@@ -198,3 +198,14 @@ def test_ratios(item, expected):
 @pytest.mark.parametrize(("seconds", "expected"), [(5, "5 s"), (600, "10 min"), (7200, "2.0 h")])
 def test_durations(seconds, expected):
     assert text.duration(seconds) == expected
+
+
+@pytest.mark.parametrize(("score", "said"), [(0.1, "below 64"), (0.7, "**Sanity row fails**")])
+def test_headline_judges_the_sanity_row(make_rows, make_row, score, said):
+    shuffled = [dataclasses.replace(make_row("A", 1.0, seed), arm="S", score=score, correct=None) for seed in range(3)]
+    task = summarise([*make_rows(seeds=3), *shuffled])["tasks"]["class"]
+    assert said in headline(task)[-1]
+    arm = task["arms"]["S"]
+    assert arm["points"][0]["negative_transfer"] is None and arm["label_savings"] == {}
+    assert arm["points"][0]["tests"] == {"D": None, "A": None}
+    assert speaker(task) == "I"

@@ -234,9 +234,17 @@ def test_inverted_share():
     assert (FontDigits(count=20, inverted=1.0, **FIXED).load((16, 16)).images(range(20))[:, 0, 0, 0] == 204).all()
 
 
+def test_drawn_digits_can_stand_in_for_real_ones_and_keep_their_images():
+    plain, split = FontDigits(count=20).load((16, 16)), FontDigits(count=20, test_share=0.4435).load((16, 16))
+    assert [record.split for record in split.records] == ["train"] * 11 + ["test"] * 9
+    assert {record.split for record in plain.records} == {None}
+    assert [record.sha256 for record in split.records] == [record.sha256 for record in plain.records]
+
+
 def test_ranges_name_every_randomised_argument():
     source = FontDigits(rotation=(-3.0, 4.0))
-    arguments = set(inspect.signature(FontDigits.__init__).parameters) - {"self", "count", "seed", "font_folder"}
+    fixed = {"self", "count", "seed", "font_folder", "test_share"}
+    arguments = set(inspect.signature(FontDigits.__init__).parameters) - fixed
     assert set(source.ranges()) == arguments | {"font"}
     assert source.ranges()["rotation"] == [-3.0, 4.0]
 

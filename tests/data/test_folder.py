@@ -41,6 +41,16 @@ def test_other_names_of_the_parts_and_files_that_are_no_images(folder: Make) -> 
     assert {record.split for record in Folder(str(root)).load(SIZE).records} == {"train", "val", "test"}
 
 
+def test_linked_folders_are_read_and_a_link_to_above_is_not_entered(real: Path, tmp_path: Path) -> None:
+    linked = tmp_path / "linked"
+    linked.mkdir()
+    for part in ("train", "val", "test"):
+        (linked / part).symlink_to(real / part)
+    (real / "train" / "a" / "loop").symlink_to(real)
+    assert Folder(str(linked)).load(SIZE).digest() == Folder(str(real)).load(SIZE).digest()
+    assert len(Folder(str(real)).load(SIZE)) == 48
+
+
 def test_a_random_split_is_stratified_and_repeatable(folder: Make) -> None:
     root = str(folder("x", {"a": 40, "b": 20}))
     images = Folder(root, test_share=0.25, val_share=0.1).load(SIZE)
