@@ -6,7 +6,14 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from jsonargparse import ActionConfigFile, ArgumentParser, Namespace  # type: ignore[attr-defined]  # not in its __all__
+import yaml
+from jsonargparse import (  # type: ignore[attr-defined]  # Namespace is not in its __all__
+    ActionConfigFile,
+    ArgumentParser,
+    Namespace,
+    get_loader,
+    set_loader,
+)
 
 from perceptransfer.cli import commands
 from perceptransfer.core.errors import PerceptransferError
@@ -19,6 +26,17 @@ FUNCTIONS: dict[str, Callable[..., int]] = {
     "ledger": commands.ledger,
 }
 WITH_DEFAULT_CONFIG = {"benchmark", "run"}
+
+
+_load_yaml = get_loader("yaml")
+
+
+def _load(text: str) -> object:
+    # Seen in jsonargparse 4.53: `--pipeline.finetune.halved_at null` reaches the parser of Finetune as the word "None".
+    return None if text == "None" else _load_yaml(text)
+
+
+set_loader("yaml", _load, exceptions=(yaml.YAMLError,))
 
 
 def parser_for(command: str) -> ArgumentParser:

@@ -50,3 +50,5 @@ def test_print_config_can_be_given_back(tmp_path: Path, capsys: pytest.CaptureFi
     (tmp_path / "c.yaml").write_text(text)
     assert printed("--config", str(tmp_path / "c.yaml")) == text
     assert config["seeds"] == [4] and config["pipeline"]["init_args"]["align"] is None
+    nested = yaml.safe_load(printed("--pipeline.finetune.halved_at", "null"))["pipeline"]["init_args"]["finetune"]
+    assert nested["init_args"]["halved_at"] is None
