@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from perceptransfer.alignment import MCC as MCC
     from perceptransfer.alignment import MMD as MMD
     from perceptransfer.alignment import AlignmentLoss as AlignmentLoss
+    from perceptransfer.alignment import InformationMaximization as InformationMaximization
     from perceptransfer.alignment import NoAlignment as NoAlignment
     from perceptransfer.benchmark import RealFractionBenchmark as RealFractionBenchmark
     from perceptransfer.data import Folder as Folder
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from perceptransfer.tasks import Classification as Classification
 
 _ROOMS = {
-    "alignment": ("AlignmentLoss", "CORAL", "DANN", "MCC", "MMD", "NoAlignment"),
+    "alignment": ("AlignmentLoss", "CORAL", "DANN", "InformationMaximization", "MCC", "MMD", "NoAlignment"),
     "benchmark": ("RealFractionBenchmark",),
     "data": ("Folder", "FontDigits", "ScannedDigits", "TransferData"),
     "metrics": ("TransferReport",),

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from perceptransfer.data import FontDigits, ImageSet, ImageSource, ScannedDigits, TransferData
+from perceptransfer.data import Domain, FontDigits, ImageSet, ImageSource, ScannedDigits, TransferData
+from perceptransfer.learning import Runtime, initial_checkpoint
 from perceptransfer.models import Encoder
 from perceptransfer.pipeline import Pipeline
-from perceptransfer.stages import Align, Finetune, Pretrain, SelfTrain, Specialize
+from perceptransfer.stages import Align, Finetune, Pretrain, SelfTrain, Specialize, StageResult
 from perceptransfer.tasks import Classification
+
+CPU = Runtime(accelerator="cpu")
 
 
 class FewScanned(ImageSource):
@@ -39,3 +43,10 @@ def tiny_pipeline(**changes: Any) -> Pipeline:
     }
     encoder = Encoder(options={"widths": [4, 8], "dim": 16, "downsample": "stride"})
     return Pipeline(encoder, [Classification(10)], **{**parts, **changes})
+
+
+def tiny_start(domains: Mapping[str, Domain]) -> StageResult:
+    """A network that has seen a few synthetic digits: what later stages start from."""
+    encoder = Encoder(options={"widths": [4, 8, 8], "dim": 16, "downsample": "stride"})
+    initial = initial_checkpoint(encoder, [Classification(10)])
+    return Pretrain(steps=20, batch_size=16).run(initial, {"synthetic": domains["synthetic"]}, seed=0, runtime=CPU)

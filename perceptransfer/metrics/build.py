@@ -91,16 +91,7 @@ def transfer_report(
         seeds=tuple(seeds),
         n_test=int(real.totals.sum()),
         scores={name: number(float, name) for name in given},
-        transfer={
-            "absolute_gap": number(lambda r, s: absolute_gap(r, s, direction=way), "real", "synthetic"),
-            "transfer_ratio": number(
-                lambda r, o: transfer_ratio(r, o, recipe=recipe or "", direction=way).value, "real", "real_only"
-            ),
-            "gap_closed": number(
-                lambda r, s, o: gap_closed(r, s, o, direction=way), "real", "source_only", "real_only"
-            ),
-            "sim_retention": number(lambda r, s: sim_retention(r, s, direction=way), "real", "synthetic"),
-        },
+        transfer={name: number(function, *roles) for name, (function, roles) in _numbers(way, recipe or "").items()},
         denominator_recipe=recipe if real_only is not None else None,
         tests={
             name: sign_flip_test(list(sign * (real.scores() - arms[name].scores())))
@@ -109,3 +100,16 @@ def transfer_report(
         },
         negative_transfer=harm,
     )
+
+
+def _numbers(way: Direction, recipe: str) -> dict[str, tuple[Callable[..., float], tuple[str, ...]]]:
+    """Function of mean scores and the roles of those scores, by the number's name."""
+    return {
+        "absolute_gap": (lambda r, s: absolute_gap(r, s, direction=way), ("real", "synthetic")),
+        "transfer_ratio": (
+            lambda r, o: transfer_ratio(r, o, recipe=recipe, direction=way).value,
+            ("real", "real_only"),
+        ),
+        "gap_closed": (lambda r, s, o: gap_closed(r, s, o, direction=way), ("real", "source_only", "real_only")),
+        "sim_retention": (lambda r, s: sim_retention(r, s, direction=way), ("real", "synthetic")),
+    }

@@ -9,13 +9,9 @@ from perceptransfer.core.config import config_of, fingerprint, instantiate
 from perceptransfer.core.errors import ConfigError, DataError, DivergedError, TestDomainError
 from perceptransfer.core.phase import current_phase
 from perceptransfer.data import Domain
-from perceptransfer.learning import Runtime, initial_checkpoint
-from perceptransfer.models import Encoder
 from perceptransfer.stages import Align, Finetune, Pretrain, SelfTrain, Specialize, Stage
-from perceptransfer.tasks import Classification
-from tests.tiny import tiny_data
+from tests.tiny import CPU, tiny_data, tiny_start
 
-CPU = Runtime(accelerator="cpu")
 STAGES = {
     "pretrain": Pretrain(steps=4, batch_size=16),
     "pretrain with moving average": Pretrain(steps=4, batch_size=16, ema_decay=0.9),
@@ -42,9 +38,7 @@ def domains():
 
 @pytest.fixture(scope="module")
 def start(domains):
-    encoder = Encoder(options={"widths": [4, 8, 8], "dim": 16, "downsample": "stride"})
-    initial = initial_checkpoint(encoder, [Classification(10)])
-    return Pretrain(steps=20, batch_size=16).run(initial, {"synthetic": domains["synthetic"]}, seed=0, runtime=CPU)
+    return tiny_start(domains)
 
 
 def given(stage: Stage, domains) -> dict[str, Domain]:

@@ -8,14 +8,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perceptransfer.learning import Runtime, choose_pseudo_labels, initial_checkpoint
-from perceptransfer.models import Encoder
-from perceptransfer.stages import Finetune, Pretrain, SelfTrain, Specialize
+from perceptransfer.learning import choose_pseudo_labels
+from perceptransfer.stages import Finetune, SelfTrain, Specialize
 from perceptransfer.stages.finetune import _without
-from perceptransfer.tasks import Classification
-from tests.tiny import tiny_data
-
-CPU = Runtime(accelerator="cpu")
+from tests.tiny import CPU, tiny_data, tiny_start
 
 
 @pytest.fixture(scope="module")
@@ -25,9 +21,7 @@ def domains():
 
 @pytest.fixture(scope="module")
 def start(domains):
-    encoder = Encoder(options={"widths": [4, 8, 8], "dim": 16, "downsample": "stride"})
-    initial = initial_checkpoint(encoder, [Classification(10)])
-    return Pretrain(steps=20, batch_size=16).run(initial, {"synthetic": domains["synthetic"]}, seed=0, runtime=CPU)
+    return tiny_start(domains)
 
 
 def test_choice_of_pseudo_labels_by_hand() -> None:
