@@ -9,6 +9,8 @@ from perceptransfer.models.encoder import Encoder as Encoder
 from perceptransfer.models.freeze import Tune as Tune
 from perceptransfer.models.freeze import set_trainable as set_trainable
 from perceptransfer.models.heads import ClassificationHead as ClassificationHead
+from perceptransfer.models.keypoint_encoder import KeypointEncoder as KeypointEncoder
+from perceptransfer.models.keypoint_encoder import soft_argmax as soft_argmax
 from perceptransfer.models.lora import LoRA as LoRA
 from perceptransfer.models.lora import add_lora as add_lora
 from perceptransfer.models.model import PerceptionModel as PerceptionModel

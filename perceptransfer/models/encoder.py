@@ -61,6 +61,16 @@ class Encoder(Configurable, nn.Module):
         Raises:
             ConfigError: images that are not float ``[B, 3, H, W]``, or of a size that the backbone refuses.
         """
+        last, maps = self._run(images)
+        pooled = self.backbone.forward_head(last, pre_logits=True)
+        return Features(pooled.float() if pooled.dtype in (torch.float16, torch.bfloat16) else pooled, maps)
+
+    def maps(self, images: Tensor) -> tuple[Tensor, ...]:
+        """The pyramid alone, from fine to coarse. Raises as `forward`."""
+        return self._run(images)[1]
+
+    def _run(self, images: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """The backbone's last map and the pyramid."""
         if images.ndim != 4 or images.shape[1] != len(self.mean) or not images.is_floating_point():
             raise ConfigError(
                 f"images must be float [B, {len(self.mean)}, H, W] in 0..1, got {images.dtype} {tuple(images.shape)}",
@@ -75,8 +85,7 @@ class Encoder(Configurable, nn.Module):
                 key="encoder.options",
                 remedy="set img_size in the options to the data's size, or the data's size to the encoder's",
             ) from error
-        pooled = self.backbone.forward_head(last, pre_logits=True)
-        return Features(pooled.float() if pooled.dtype in (torch.float16, torch.bfloat16) else pooled, tuple(maps))
+        return last, tuple(maps)
 
     def train(self, mode: bool = True) -> Self:
         """As in torch, except that what is frozen stays in evaluation mode."""

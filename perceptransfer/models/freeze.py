@@ -33,6 +33,9 @@ def set_trainable(model: PerceptionModel, tune: Tune, heads: bool = True) -> lis
         raise ConfigError(f"the encoder has no weights for tune={tune}", key="tune", remedy="use all or head")
     for name, parameter in model.encoder.backbone.named_parameters():
         parameter.requires_grad_(name in chosen)
+    for name, parameter in model.encoder.named_parameters():
+        if not name.startswith("backbone."):  # what an encoder puts on top of its backbone
+            parameter.requires_grad_(tune in ("all", "last"))
     model.heads.requires_grad_(heads or tune in ("head", "all"))
     model.train(model.training)  # out of a former freeze's evaluation mode, into this one's
     return [name for name, parameter in model.named_parameters() if parameter.requires_grad]
