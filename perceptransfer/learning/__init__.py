@@ -8,6 +8,7 @@ from perceptransfer.learning.build import to_checkpoint as to_checkpoint
 from perceptransfer.learning.fit import Runtime as Runtime
 from perceptransfer.learning.fit import fit as fit
 from perceptransfer.learning.optim import Optim as Optim
+from perceptransfer.learning.pose import PoseModule as PoseModule
 from perceptransfer.learning.predict import Predictions as Predictions
 from perceptransfer.learning.predict import predict as predict
 from perceptransfer.learning.predict import predict_images as predict_images
@@ -22,6 +23,7 @@ __all__ = [
     "AlignmentModule",
     "NormMode",
     "Optim",
+    "PoseModule",
     "Predictions",
     "PseudoLabels",
     "Runtime",
