@@ -49,14 +49,16 @@ def resize_matrix(before: int, after: int) -> Tensor:
     """``[after, before]`` weights of a resampling along one axis.
 
     As in training: shrinking averages the pixels whose centres lie in the new pixel, growing interpolates linearly.
-    Results agree with Pillow's BOX and BILINEAR filters up to their rounding to whole grey levels.
+    These are Pillow's BOX and BILINEAR filters, in its order of operations: a centre on the border of two new pixels
+    falls to the same of the two.
     """
     scale = before / after
-    radius = scale / 2 if scale > 1 else 1.0
+    shrinks = scale > 1
+    radius, unit = (0.5 * scale, 1 / scale) if shrinks else (1.0, 1.0)
     matrix = torch.zeros(after, before, dtype=torch.float64)
     for i in range(after):
         centre = (i + 0.5) * scale
         first, last = max(0, math.floor(centre - radius + 0.5)), min(before, math.floor(centre + radius + 0.5))
-        distance = (torch.arange(first, last, dtype=torch.float64) + 0.5 - centre).abs()
-        matrix[i, first:last] = torch.ones_like(distance) if scale > 1 else (1 - distance).clamp(min=0)
+        place = (torch.arange(first, last, dtype=torch.float64) - centre + 0.5) * unit
+        matrix[i, first:last] = ((place > -0.5) & (place <= 0.5)) if shrinks else (1 - place.abs()).clamp(min=0)
     return (matrix / matrix.sum(1, keepdim=True)).float()

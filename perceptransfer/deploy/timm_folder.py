@@ -73,7 +73,7 @@ def check_timm(folder: Path, encoder: Encoder, images: Tensor) -> None:
         ConfigError: timm cannot read the folder.
     """
     try:
-        model = timm.create_model(f"{LOCAL}{folder}", pretrained=True).eval()
+        model = cast(Any, timm.create_model(f"{LOCAL}{folder}", pretrained=True).eval())
     except Exception as error:  # as many kinds as timm has models
         raise ConfigError(
             f"timm cannot read what was written ({type(error).__name__}: {error})", where=folder
