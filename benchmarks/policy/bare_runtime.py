@@ -17,9 +17,9 @@ from pathlib import Path
 PACKAGE = Path(__file__).parents[2]
 PROGRAM = """
 import importlib.util as util, json, sys
-from perceptransfer.policy import load, verify_bundle
+from perceptransfer.policy import load_encoder, verify_bundle
 checks = verify_bundle(sys.argv[1])
-encoder = load(sys.argv[1])
+encoder = load_encoder(sys.argv[1])
 spec = encoder.transform
 if encoder.backend == "torch":
     import torch

@@ -22,7 +22,7 @@ from perceptransfer.deploy.probes import Pixels, random_images, real_images
 from perceptransfer.deploy.timm_folder import check_timm, write_weights
 from perceptransfer.deploy.writing import all_or_nothing, seal
 from perceptransfer.policy.arrays import hash_arrays
-from perceptransfer.policy.bundle import load
+from perceptransfer.policy.bundle import load_encoder
 from perceptransfer.policy.contract import FORMATS, GOLDEN, Contract
 from perceptransfer.policy.image_spec import ImageSpec
 from perceptransfer.policy.tensor_file import write_arrays
@@ -104,7 +104,7 @@ def export(
             versions=_versions(),
         )
         contract = seal(work, contract)
-        encoders = [load(work, "torch"), load(work, "onnx")]
+        encoders = [load_encoder(work, "torch"), load_encoder(work, "onnx")]
         encoders[0].verify()  # the program's tensors are the model's
         parity = {each.file: check_parity(each, graph, few, work / each.file) for each in encoders}
         contract = seal(work, replace(contract, parity=parity))

@@ -16,7 +16,7 @@ from perceptransfer.deploy.parity import features
 from perceptransfer.deploy.quantize import write_int8
 from perceptransfer.deploy.writing import seal
 from perceptransfer.policy.arrays import relative_error
-from perceptransfer.policy.bundle import load
+from perceptransfer.policy.bundle import load_encoder
 from perceptransfer.policy.contract import FORMATS, GOLDEN, Contract
 from perceptransfer.policy.frozen import Encoded
 from perceptransfer.policy.tensor_file import unpack, write_arrays
@@ -31,7 +31,7 @@ def add_int8(work: Path, contract: Contract, graph: Deployed, real: Tensor, judg
     """
     write_int8(work / FORMATS["onnx"], work / FORMATS["int8"], real[::2])
     contract = seal(work, contract)
-    quantized, held_out = load(work, "int8"), real[1::2]
+    quantized, held_out = load_encoder(work, "int8"), real[1::2]
     report: dict[str, Any] = {
         "feature_error": feature_error(quantized(held_out), *features(graph, held_out)),
         "calibrated_on": len(real[::2]),

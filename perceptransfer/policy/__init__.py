@@ -10,6 +10,7 @@ TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from perceptransfer.policy.bundle import load as load
+    from perceptransfer.policy.bundle import load_encoder as load_encoder
     from perceptransfer.policy.bundle import verify_bundle as verify_bundle
     from perceptransfer.policy.cache import FeatureCache as FeatureCache
     from perceptransfer.policy.contract import Contract as Contract
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from perceptransfer.policy.image_spec import ImageSpec as ImageSpec
 
 _FILES = {
-    "bundle": ("load", "verify_bundle"),
+    "bundle": ("load", "load_encoder", "verify_bundle"),
     "cache": ("FeatureCache",),
     "contract": ("Contract", "read_contract"),
     "frozen": ("Encoded", "FrozenEncoder"),

@@ -16,7 +16,7 @@ from perceptransfer.policy.tensor_file import unpack
 Backend = Literal["auto", "torch", "onnx", "int8"]
 
 
-def load(
+def load_encoder(
     folder: str | Path, backend: Backend = "auto", *, sha256: str | None = None, threads: int | None = None
 ) -> FrozenEncoder:
     """The frozen encoder of a bundle.
@@ -43,6 +43,9 @@ def load(
     if backend == "auto":
         backend = "torch" if importlib.util.find_spec("torch") else "onnx"
     return _open(place, contract, backend, threads)
+
+
+load = load_encoder  # its name where `policy` stands before it
 
 
 def _open(folder: Path, contract: Contract, backend: str, threads: int | None = None) -> FrozenEncoder:

@@ -30,7 +30,7 @@ from perceptransfer.core.errors import (
 from perceptransfer.deploy import export
 from perceptransfer.deploy import export as export_function
 from perceptransfer.models import Encoder, add_lora
-from perceptransfer.policy import load, read_contract, verify_bundle
+from perceptransfer.policy import load_encoder, read_contract, verify_bundle
 from tests.bundles import KINDS, checkpoint_of, images_for, make_encoder, shared_bundle
 
 TINY: dict[str, Any] = {"widths": [4], "dim": 4}
@@ -54,7 +54,7 @@ def test_every_format_gives_the_checkpoints_features(kind: str) -> None:
     with torch.no_grad():
         expected = encoder(x)
     for backend in ("torch", "onnx"):
-        found = load(bundle, backend)(images)
+        found = load_encoder(bundle, backend)(images)
         for mine, wanted in ((found.pooled, expected.pooled), (found.spatial, expected.pyramid[-1])):
             assert float((mine - wanted).abs().max()) <= 1e-5 * float(wanted.abs().max())
 
@@ -104,7 +104,7 @@ def test_a_bundle_is_a_backbone_to_train_on_and_to_export_again(tmp_path: Path) 
     again = export(checkpoint_of(encoder), tmp_path / "again")
     assert again.encoder == f"local-dir:{bundle}" and again.timm_layout
     images = images_for(bundle)
-    assert torch.equal(load(tmp_path / "again")(images).pooled, load(bundle)(images).pooled)
+    assert torch.equal(load_encoder(tmp_path / "again")(images).pooled, load_encoder(bundle)(images).pooled)
     (tmp_path / "moved").mkdir()
     (tmp_path / "again").rename(tmp_path / "moved" / "again")
     assert timm.create_model(f"local-dir:{tmp_path / 'moved' / 'again'}", pretrained=True).num_features == 48
@@ -123,7 +123,7 @@ def test_merged_lora_is_exported_and_unmerged_is_refused(tmp_path: Path) -> None
     images = torch.randint(0, 256, (2, 32, 32, 3), dtype=torch.uint8)
     with torch.no_grad():
         expected = encoder.eval()(images.permute(0, 3, 1, 2) / 255).pooled
-    torch.testing.assert_close(load(tmp_path / "merged")(images).pooled, expected, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(load_encoder(tmp_path / "merged")(images).pooled, expected, rtol=1e-5, atol=1e-6)
     assert not (tmp_path / "unmerged").exists()
 
 
@@ -212,12 +212,12 @@ def test_a_policys_success_stands_beside_the_error_of_int8(tmp_path: Path) -> No
     images = images_for(shared_bundle("small_cnn"), 2)
 
     def judge(bundle: Path, backend: str) -> dict[str, float]:
-        return {"success": float(load(bundle, backend)(images).pooled.sum())}  # type: ignore[arg-type]
+        return {"success": float(load_encoder(bundle, backend)(images).pooled.sum())}  # type: ignore[arg-type]
 
     export(tiny(), tmp_path / "bundle", int8=True, judge=judge)
     report = read_contract(tmp_path / "bundle").int8
     assert report is not None and set(report["judged"]) == {"onnx", "int8"}
-    assert report["judged"]["onnx"]["success"] == float(load(tmp_path / "bundle", "onnx")(images).pooled.sum())
+    assert report["judged"]["onnx"]["success"] == float(load_encoder(tmp_path / "bundle", "onnx")(images).pooled.sum())
     assert verify_bundle(tmp_path / "bundle")
 
 

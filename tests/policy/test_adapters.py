@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from perceptransfer.core.errors import BundleError, ConfigError, MissingExtraError, ObservationError
-from perceptransfer.policy import load
+from perceptransfer.policy import load_encoder
 from perceptransfer.policy.adapters import diffusion_policy, lerobot, robomimic, timm_folder, vc1
 from perceptransfer.policy.adapters.floats import to_bytes
 from tests.bundles import images_for, own_bundle, shared_bundle
@@ -68,7 +68,7 @@ def test_diffusion_policy_takes_a_dictionary() -> None:
         "pose": torch.rand(2, 7),
         "force": torch.rand(2, 2),
     }
-    found, plain = encoder(observed), load(bundle)
+    found, plain = encoder(observed), load_encoder(bundle)
     expected = [plain(front).pooled, plain(wrist).pooled, observed["force"], observed["pose"]]
     assert torch.equal(found, torch.cat(expected, dim=1))
     assert encoder.output_shape() == (found.shape[1],)
@@ -83,7 +83,7 @@ def test_vc1_returns_four_things() -> None:
     bundle = shared_bundle("small_cnn")
     model, dim, transform, metadata = vc1.load_model(bundle)
     images = images_for(bundle, 2)
-    expected = load(bundle)(images).pooled
+    expected = load_encoder(bundle)(images).pooled
     assert torch.equal(model(transform(images)), expected)
     assert torch.equal(model(transform(floats(images))), expected)
     torch.testing.assert_close(model(transform(images[0])), expected[:1])
@@ -93,7 +93,7 @@ def test_vc1_returns_four_things() -> None:
 @pytest.mark.parametrize("kind", ["resnet", "vit"])
 def test_timm_builds_the_same_model(kind: str) -> None:
     bundle = shared_bundle(kind)
-    model, encoder = timm.create_model(**timm_folder.timm_arguments(bundle)).eval(), load(bundle)
+    model, encoder = timm.create_model(**timm_folder.timm_arguments(bundle)).eval(), load_encoder(bundle)
     config = timm.data.resolve_model_data_config(model)
     spec = encoder.transform
     assert [tuple(config[name]) for name in ("input_size", "mean", "std")] == [
@@ -108,7 +108,7 @@ def test_transformers_reads_the_folder_too() -> None:
     transformers = pytest.importorskip("transformers")
     bundle = shared_bundle("vit")
     model = transformers.TimmWrapperModel.from_pretrained(bundle).eval()
-    encoder, images = load(bundle), images_for(bundle)
+    encoder, images = load_encoder(bundle), images_for(bundle)
     spec = encoder.transform
     mean, std = (torch.tensor(values).view(-1, 1, 1) for values in (spec.mean, spec.std))
     with torch.no_grad():
@@ -135,7 +135,7 @@ def test_robomimic_is_asked_for_by_name(monkeypatch: pytest.MonkeyPatch) -> None
 
 def act(bundle: Path, mode: str = "IDENTITY", channels: int = 512) -> Any:
     """The parts of an ACT policy that the swap touches."""
-    spec = load(bundle).transform
+    spec = load_encoder(bundle).transform
     policy = nn.Module()
     policy.model = nn.Module()
     policy.model.backbone = nn.Identity()
@@ -157,7 +157,7 @@ def test_the_act_backbone_is_swapped(kind: str) -> None:
     policy.train()
     for _ in range(2):
         found = policy.model.backbone(floats(images))["feature_map"]
-    assert torch.equal(found, load(bundle)(images).spatial)
+    assert torch.equal(found, load_encoder(bundle)(images).spatial)
     assert policy.model.encoder_img_feat_input_proj(found).shape[1] == 16
     assert (policy.model.encoder_img_feat_input_proj is projection) == (kind == "resnet")
     backbone.encoder.verify()

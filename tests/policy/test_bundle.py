@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from perceptransfer.core.errors import BundleError, ConfigError
-from perceptransfer.policy import load, read_contract, verify_bundle
+from perceptransfer.policy import load_encoder, read_contract, verify_bundle
 from perceptransfer.policy.contract import CONTRACT, FORMATS, GOLDEN, SCHEMA
 from tests.bundles import KINDS, images_for, own_bundle, shared_bundle
 
@@ -22,7 +22,9 @@ from tests.bundles import KINDS, images_for, own_bundle, shared_bundle
 def test_torch_and_onnx_agree_and_answer_in_the_kind_they_are_asked_in(kind: str) -> None:
     bundle = shared_bundle(kind)
     images = images_for(bundle)
-    answers = [load(bundle, backend)(given) for backend in ("torch", "onnx") for given in (images, images.numpy())]
+    answers = [
+        load_encoder(bundle, backend)(given) for backend in ("torch", "onnx") for given in (images, images.numpy())
+    ]
     for i, answer in enumerate(answers):
         assert isinstance(answer.pooled, np.ndarray if i % 2 else torch.Tensor)
         for mine, first in zip(answer, answers[0], strict=True):
@@ -32,7 +34,7 @@ def test_torch_and_onnx_agree_and_answer_in_the_kind_they_are_asked_in(kind: str
 @pytest.mark.parametrize("backend", ["torch", "onnx"])
 def test_shapes_are_the_contracts_for_any_batch(backend: str) -> None:
     bundle = shared_bundle("resnet")
-    encoder = load(bundle, backend)
+    encoder = load_encoder(bundle, backend)
     assert (encoder.dim, encoder.spatial_shape) == (512, (512, 1, 1))
     for count in (1, 2, 7):
         pooled, spatial = encoder(images_for(bundle, count))
@@ -44,12 +46,12 @@ def test_each_image_by_itself() -> None:
     bundle = shared_bundle("small_cnn")
     images = images_for(bundle, 4)
     for backend in ("torch", "onnx", "int8"):
-        encoder = load(bundle, backend)
+        encoder = load_encoder(bundle, backend)
         torch.testing.assert_close(encoder(images).pooled[2:3], encoder(images[2:3]).pooled, rtol=1e-4, atol=1e-5)
 
 
 def test_auto_takes_torch_and_metadata_says_where_the_encoder_comes_from() -> None:
-    encoder = load(shared_bundle("small_cnn"))
+    encoder = load_encoder(shared_bundle("small_cnn"))
     assert encoder.backend == "torch"
     assert encoder.metadata["trained_on"] == {"stage": "pretrain"} and encoder.metadata["licence"] == "CC-BY-4.0"
     assert json.dumps(encoder.metadata)
@@ -67,7 +69,7 @@ def test_int8_is_close_but_not_the_same() -> None:
     assert report is not None
     error = report["feature_error"]
     assert 0 < error["pooled"] < 0.1 and 0 < error["spatial"] < 0.1 and 0.99 < error["cosine"] < 1
-    exact, rough = load(bundle, "onnx")(images).pooled, load(bundle, "int8")(images).pooled
+    exact, rough = load_encoder(bundle, "onnx")(images).pooled, load_encoder(bundle, "int8")(images).pooled
     assert not torch.equal(exact, rough)
     assert (exact - rough).norm() < 0.25 * exact.norm()  # noise, on which it was not calibrated
 
@@ -93,14 +95,14 @@ def test_an_altered_or_missing_file_is_named(tmp_path: Path, name: str, spoil: C
     backend = next((backend for backend, file in FORMATS.items() if file == name), None)
     if backend is not None:
         with pytest.raises(BundleError, match=name):
-            load(bundle, backend)  # type: ignore[arg-type]
+            load_encoder(bundle, backend)  # type: ignore[arg-type]
 
 
 def test_what_is_not_asked_for_need_not_be_on_the_robot(tmp_path: Path) -> None:
     bundle = own_bundle("small_cnn", tmp_path)
     for name in (FORMATS["torch"], FORMATS["int8"], GOLDEN, "model.safetensors", "config.json"):
         (bundle / name).unlink()
-    assert load(bundle, "onnx")(images_for(bundle)).pooled.shape == (3, 16)
+    assert load_encoder(bundle, "onnx")(images_for(bundle)).pooled.shape == (3, 16)
 
 
 def edit(bundle: Path, change: Callable[[dict], object]) -> None:  # type: ignore[type-arg]
@@ -126,7 +128,7 @@ def edit(bundle: Path, change: Callable[[dict], object]) -> None:  # type: ignor
 def test_another_version_or_an_edited_contract(tmp_path: Path, change: Callable, message: str) -> None:  # type: ignore[type-arg]
     bundle = own_bundle("small_cnn", tmp_path)
     edit(bundle, change)
-    for call in (load, verify_bundle):
+    for call in (load_encoder, verify_bundle):
         with pytest.raises(BundleError, match=message) as caught:
             call(bundle)
         assert CONTRACT in str(caught.value) and caught.value.remedy
@@ -136,27 +138,27 @@ def test_another_version_or_an_edited_contract(tmp_path: Path, change: Callable,
 def test_something_else_than_a_contract(tmp_path: Path, content: str) -> None:
     (tmp_path / CONTRACT).write_text(content)
     with pytest.raises(BundleError, match=CONTRACT):
-        load(tmp_path)
+        load_encoder(tmp_path)
 
 
 def test_no_bundle_at_all(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="No such file"):
-        load(tmp_path / "nowhere")
+        load_encoder(tmp_path / "nowhere")
 
 
 def test_a_pinned_bundle_is_no_other(tmp_path: Path) -> None:
     small, other = shared_bundle("small_cnn"), shared_bundle("vit")
     pin = read_contract(small).sha256
-    load(small, sha256=pin)
+    load_encoder(small, sha256=pin)
     with pytest.raises(BundleError, match="not " + pin):
-        load(other, sha256=pin)
+        load_encoder(other, sha256=pin)
 
 
 def test_an_absent_format_and_an_unknown_backend() -> None:
     with pytest.raises(BundleError, match=r"no encoder\.int8\.onnx"):
-        load(shared_bundle("vit"), "int8")
+        load_encoder(shared_bundle("vit"), "int8")
     with pytest.raises(ConfigError, match="tensorrt"):
-        load(shared_bundle("vit"), "tensorrt")  # type: ignore[arg-type]
+        load_encoder(shared_bundle("vit"), "tensorrt")  # type: ignore[arg-type]
 
 
 def test_a_golden_output_of_another_encoder_is_noticed(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from perceptransfer.core.errors import BundleError
-from perceptransfer.policy import load
+from perceptransfer.policy import load_encoder
 from perceptransfer.policy.adapters.vc1 import Pooled
 from perceptransfer.policy.torch_backend import TorchEncoder
 from tests.bundles import images_for, own_bundle, shared_bundle
@@ -21,7 +21,7 @@ class Policy(nn.Module):
 
     def __init__(self, bundle: Path) -> None:
         super().__init__()
-        self.encoder = load(bundle, "torch")
+        self.encoder = load_encoder(bundle, "torch")
         self.head = nn.Sequential(nn.Linear(self.encoder.dim, 8), nn.BatchNorm1d(8), nn.Linear(8, 2))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
@@ -55,7 +55,7 @@ def test_an_optimiser_never_sees_its_weights_and_the_state_dict_does() -> None:
 def test_no_gradient_even_where_one_is_asked_for() -> None:
     bundle = shared_bundle("small_cnn")
     with torch.enable_grad():
-        features = load(bundle, "torch")(images_for(bundle))
+        features = load_encoder(bundle, "torch")(images_for(bundle))
     assert not features.pooled.requires_grad and not features.spatial.requires_grad
     assert not features.pooled.is_inference(), "a head could not be trained on inference tensors"
 
@@ -70,7 +70,7 @@ def statistic(encoder: TorchEncoder) -> torch.Tensor:
 
 @pytest.mark.parametrize(("pick", "named"), [(weight, "weights"), (statistic, "batch-norm statistics")])
 def test_one_changed_number_is_found(pick, named: str) -> None:  # type: ignore[no-untyped-def]
-    encoder = load(shared_bundle("small_cnn"), "torch")
+    encoder = load_encoder(shared_bundle("small_cnn"), "torch")
     encoder.verify()
     pick(encoder).view(-1)[0] += 1e-6
     with pytest.raises(BundleError, match=named):
@@ -91,7 +91,7 @@ def test_a_loaded_state_dict_of_another_encoder_is_found() -> None:
 
 
 def test_a_weight_that_was_made_trainable_is_found() -> None:
-    encoder = load(shared_bundle("small_cnn"), "torch")
+    encoder = load_encoder(shared_bundle("small_cnn"), "torch")
     weight(encoder).requires_grad_(True)
     with pytest.raises(BundleError, match="takes gradients"):
         encoder.verify()
@@ -99,7 +99,7 @@ def test_a_weight_that_was_made_trainable_is_found() -> None:
 
 def test_a_file_that_changes_under_a_running_session_is_found(tmp_path: Path) -> None:
     bundle = own_bundle("small_cnn", tmp_path)
-    encoder = load(bundle, "onnx")
+    encoder = load_encoder(bundle, "onnx")
     encoder.verify()
     (bundle / "encoder.onnx").write_bytes(b"another")
     with pytest.raises(BundleError, match=r"encoder\.onnx"):

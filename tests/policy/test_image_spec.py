@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from perceptransfer.core.errors import ObservationError
-from perceptransfer.policy import ImageSpec, load
+from perceptransfer.policy import ImageSpec, load_encoder
 from tests.bundles import shared_bundle
 
 SPEC = ImageSpec(24, 40, (32, 32), (0.5,) * 3, (0.25,) * 3)
@@ -46,7 +46,7 @@ def test_refused(images: object, message: str) -> None:
 
 @pytest.mark.parametrize("backend", ["torch", "onnx"])
 def test_the_encoder_refuses_before_it_computes(backend: str) -> None:
-    encoder = load(shared_bundle("resnet"), backend)
+    encoder = load_encoder(shared_bundle("resnet"), backend)
     for images in (torch.zeros(1, 3, 24, 40, dtype=torch.uint8), np.zeros((1, 24, 40, 3)), torch.zeros(1, 24, 40, 3)):
         with pytest.raises(ObservationError):
             encoder(images)

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from perceptransfer.core.errors import ConfigError, ObservationError
 from perceptransfer.policy.adapters.floats import to_bytes
-from perceptransfer.policy.bundle import Backend, load
+from perceptransfer.policy.bundle import Backend, load_encoder
 
 
 class BundleObsEncoder(nn.Module):
@@ -30,7 +30,7 @@ class BundleObsEncoder(nn.Module):
 
     Raises:
         ConfigError: no observation, or a camera whose images are not the bundle's.
-        BundleError: as in `load`.
+        BundleError: as in `load_encoder`.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class BundleObsEncoder(nn.Module):
         backend: Backend = "torch",
     ) -> None:
         super().__init__()
-        self.encoder, self.low, self.high = load(bundle, backend), low, high
+        self.encoder, self.low, self.high = load_encoder(bundle, backend), low, high
         spec = self.encoder.transform
         observed = shape_meta["obs"]
         self.cameras = sorted(name for name, entry in observed.items() if entry.get("type") == "rgb")

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from perceptransfer.core.errors import ConfigError
 from perceptransfer.policy.adapters.floats import to_bytes
-from perceptransfer.policy.bundle import Backend, load
+from perceptransfer.policy.bundle import Backend, load_encoder
 
 KEY = "feature_map"
 
@@ -19,7 +19,7 @@ class BundleBackbone(nn.Module):
 
     def __init__(self, bundle: str | Path, backend: Backend = "torch") -> None:
         super().__init__()
-        self.encoder = load(bundle, backend)
+        self.encoder = load_encoder(bundle, backend)
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         """Spatial features."""
@@ -35,7 +35,7 @@ def swap_act_backbone(policy: Any, bundle: str | Path, backend: Backend = "torch
     Raises:
         ConfigError: the policy has no image backbone, its images have another size than the bundle's, or its
             configuration normalises images, which the bundle does itself.
-        BundleError: as in `load`.
+        BundleError: as in `load_encoder`.
     """
     model, config = policy.model, policy.config
     if not hasattr(model, "backbone"):

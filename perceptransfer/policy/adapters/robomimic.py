@@ -10,7 +10,7 @@ from torch import Tensor
 
 from perceptransfer.core.errors import ConfigError, MissingExtraError
 from perceptransfer.policy.adapters.floats import to_bytes
-from perceptransfer.policy.bundle import Backend, load
+from perceptransfer.policy.bundle import Backend, load_encoder
 
 NAME = "BundleConv"
 
@@ -34,7 +34,7 @@ def register() -> Any:
 
         def __init__(self, bundle: str | Path, backend: Backend = "torch", input_channel: int = 3) -> None:
             super().__init__()
-            self.encoder = load(bundle, backend)
+            self.encoder = load_encoder(bundle, backend)
 
         def output_shape(self, input_shape: Sequence[int]) -> list[int]:
             """``[C, h, w]`` for images ``[3, H, W]``."""

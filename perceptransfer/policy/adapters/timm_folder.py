@@ -28,7 +28,9 @@ def timm_arguments(bundle: str | Path) -> dict[str, Any]:
     contract = read_contract(folder)
     if not contract.timm_layout:
         raise BundleError(
-            f"timm has no {contract.encoder}", where=folder, remedy="load the bundle with perceptransfer.policy.load"
+            f"timm has no {contract.encoder}",
+            where=folder,
+            remedy="load the bundle with perceptransfer.policy.load_encoder",
         )
     for name in _FILES:
         contract.read(folder, name)

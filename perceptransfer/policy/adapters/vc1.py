@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from torch import Tensor, nn
 
 from perceptransfer.policy.adapters.floats import to_bytes
-from perceptransfer.policy.bundle import Backend, load
+from perceptransfer.policy.bundle import Backend, load_encoder
 from perceptransfer.policy.image_spec import ImageSpec
 
 
@@ -17,7 +17,7 @@ class Pooled(nn.Module):
 
     def __init__(self, bundle: str | Path, backend: Backend = "torch") -> None:
         super().__init__()
-        self.encoder = load(bundle, backend)
+        self.encoder = load_encoder(bundle, backend)
 
     def forward(self, images: Tensor) -> Tensor:
         """Pooled features."""
@@ -39,7 +39,7 @@ def load_model(bundle: str | Path, backend: Backend = "torch") -> tuple[nn.Modul
     ``[B, 3, H, W]`` in 0..1. It does not resize: that is in the bundle.
 
     Raises:
-        BundleError: as in `load`.
+        BundleError: as in `load_encoder`.
     """
     model = Pooled(bundle, backend)
     spec: ImageSpec = model.encoder.transform
