@@ -1,7 +1,7 @@
 """Try the adapters against the real libraries: ``python benchmarks/policy/try_adapters.py robomimic BUNDLE``.
 
-Run it in the library's own environment, with pytest, and this package on the path: ``robomimic`` (0.3.0), ``lerobot`` (0.4.4). The
-bundle has to be of an encoder with a spatial map of at least 2 x 2. Each check fails with an assertion.
+Run it in the library's own environment (``robomimic`` 0.3.0, ``lerobot`` 0.4.4) with pytest, and this package on the
+path. The bundle has to be of an encoder with a spatial map of at least 2 x 2. Each check fails with an assertion.
 """
 
 from __future__ import annotations
