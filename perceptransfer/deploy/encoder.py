@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from perceptransfer.core.checkpoint import Checkpoint
-from perceptransfer.core.config import instantiate
+from perceptransfer.core.config import config_of, instantiate
 from perceptransfer.core.errors import ConfigError, StoreError
 from perceptransfer.models import Encoder, without_pretrained_weights
+from perceptransfer.models.backbone import LOCAL
 from perceptransfer.policy.image_spec import CHANNELS
 
 PREFIX = "encoder."
@@ -49,6 +50,13 @@ def build_encoder(checkpoint: Checkpoint) -> Encoder:
         raise ConfigError(f"the encoder takes {len(encoder.mean)} channels", remedy="only RGB encoders are exported")
     # Parameters that take gradients would be traced with them.
     return encoder.eval().requires_grad_(False)
+
+
+def public_name(encoder: Encoder) -> str:
+    """The encoder's name; for one from a local folder its architecture, since the folder's place says nothing."""
+    backbone: Any = encoder.backbone
+    name = str(config_of(encoder)["init_args"]["name"])
+    return str(backbone.pretrained_cfg.get("architecture", name)) if name.startswith(LOCAL) else name
 
 
 def image_size(encoder: Encoder, size: Sequence[int] | None) -> tuple[int, int]:

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from perceptransfer import __version__
 from perceptransfer.core.checkpoint import Checkpoint
-from perceptransfer.deploy.encoder import build_encoder, image_size, pair, read_checkpoint
+from perceptransfer.core.errors import ParityError
+from perceptransfer.deploy.encoder import build_encoder, image_size, pair, public_name, read_checkpoint
 from perceptransfer.deploy.formats import write_onnx, write_program
 from perceptransfer.deploy.graph import Deployed
 from perceptransfer.deploy.int8 import Judge, add_int8
@@ -81,6 +82,12 @@ def export(
         few = {name: pictures[:4] for name, pictures in probes.items()}
         golden = torch.cat([few["random"][-2:], few["real"][:2]])
         pooled, spatial = features(graph, golden)
+        if not (pooled.isfinite().all() and spatial.isfinite().all()):
+            raise ParityError(
+                "the model's own features are not finite",
+                where=folder,
+                remedy="nothing was written; export a checkpoint whose weights hold neither NaN nor infinity",
+            )
         if timm_layout:
             check_timm(work, encoder, graph.prepare(golden))
         # Not one image: an axis of length one would be taken for constant.
@@ -89,7 +96,7 @@ def export(
         write_arrays(work / GOLDEN, {"images": golden, "pooled": pooled, "spatial": spatial})
         state = graph.state_dict()
         contract = Contract(
-            encoder=str(found.model["encoder"]["init_args"]["name"]),
+            encoder=public_name(encoder),
             images=ImageSpec(*seen, height_width, _values(encoder.mean), _values(encoder.std)),
             dim=pooled.shape[1],
             spatial=(spatial.shape[1], spatial.shape[2], spatial.shape[3]),
@@ -106,7 +113,7 @@ def export(
         contract = seal(work, contract)
         encoders = [load_encoder(work, "torch"), load_encoder(work, "onnx")]
         encoders[0].verify()  # the program's tensors are the model's
-        parity = {each.file: check_parity(each, graph, few, work / each.file) for each in encoders}
+        parity = {each.file: check_parity(each, graph, few, Path(folder)) for each in encoders}
         contract = seal(work, replace(contract, parity=parity))
         if int8:
             contract = add_int8(work, contract, graph, probes["real"], judge)

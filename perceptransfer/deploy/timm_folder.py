@@ -30,9 +30,8 @@ def write_weights(encoder: Encoder, folder: Path, size: tuple[int, int]) -> bool
     backbone: Any = encoder.backbone
     architecture = backbone.pretrained_cfg.get("architecture")
     known = architecture is not None and hasattr(backbone, "default_cfg")
-    config: dict[str, Any] = {"perceptransfer": config_of(encoder)}
     if known:
-        config |= {
+        config: dict[str, Any] = {
             "architecture": architecture,
             "num_classes": 0,
             "num_features": encoder.dim,
@@ -47,6 +46,8 @@ def write_weights(encoder: Encoder, folder: Path, size: tuple[int, int]) -> bool
                 "license": "other",
             },
         }
+    else:
+        config = {"perceptransfer": config_of(encoder)}
     write_atomic(folder / CONFIG, json.dumps(config, indent=1) + "\n")
     state = {name: tensor.contiguous() for name, tensor in backbone.state_dict().items()}
     # The metadata is what transformers asks for before it reads a file.

@@ -29,7 +29,7 @@ class OnnxEncoder(Described):
         """Features; see `FrozenEncoder`."""
         self.contract.images.check(images)
         if kind_of(images) == "numpy":
-            return Encoded(*self._session.run(None, {"images": images}))
+            return Encoded(*self._session.run(None, {"images": images.copy()}))  # rows in order, also of a view
         import torch
 
         found = self._session.run(None, {"images": images.cpu().numpy()})

@@ -54,7 +54,8 @@ class TorchEncoder(Described, nn.Module):
         """Features; see `FrozenEncoder`."""
         self.contract.images.check(images)
         if kind_of(images) == "numpy":
-            found = self.program(torch.from_numpy(images).to(self._device()))
+            # A copy: torch takes neither read-only arrays nor reversed ones, as BGR to RGB by a slice leaves them.
+            found = self.program(torch.from_numpy(images.copy()).to(self._device()))
             return Encoded(*(output.cpu().numpy() for output in found))
         return Encoded(*self.program(images.to(self._device())))
 

@@ -102,7 +102,7 @@ def test_a_bundle_is_a_backbone_to_train_on_and_to_export_again(tmp_path: Path) 
     bundle = shared_bundle("vit")
     encoder = Encoder(f"local-dir:{bundle}")
     again = export(checkpoint_of(encoder), tmp_path / "again")
-    assert again.encoder == f"local-dir:{bundle}" and again.timm_layout
+    assert again.encoder == "vit_tiny_patch16_224" and again.timm_layout
     images = images_for(bundle)
     assert torch.equal(load_encoder(tmp_path / "again")(images).pooled, load_encoder(bundle)(images).pooled)
     (tmp_path / "moved").mkdir()
@@ -141,7 +141,7 @@ def other_shape() -> Checkpoint:
 @pytest.mark.parametrize(
     ("checkpoint", "arguments", "error", "message"),
     [
-        (poisoned, {}, ParityError, "features on .* differ"),
+        (poisoned, {}, ParityError, "not finite"),
         (other_shape, {}, StoreError, "do not fit"),
         (lambda: Checkpoint(tiny().model), {}, ConfigError, "no weights"),
         (lambda: tiny(pool="avg"), {}, ConfigError, "any size"),

@@ -50,6 +50,20 @@ def test_each_image_by_itself() -> None:
         torch.testing.assert_close(encoder(images).pooled[2:3], encoder(images[2:3]).pooled, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("backend", ["torch", "onnx"])
+def test_views_are_read_as_what_they_show(backend: str) -> None:
+    """BGR turned into RGB by a slice, a frame cut out of a larger one, a buffer that may not be written."""
+    bundle = shared_bundle("small_cnn")
+    encoder, images = load_encoder(bundle, backend), images_for(bundle).numpy()
+    wide = np.concatenate([images, images], axis=2)
+    locked = images.copy()
+    locked.flags.writeable = False
+    for view in (images[..., ::-1].copy()[..., ::-1], wide[:, :, :32], locked):
+        np.testing.assert_array_equal(encoder(view).pooled, encoder(images).pooled)
+    turned = torch.from_numpy(images).permute(0, 2, 1, 3)
+    np.testing.assert_array_equal(encoder(turned).pooled, encoder(turned.contiguous()).pooled)
+
+
 def test_auto_takes_torch_and_metadata_says_where_the_encoder_comes_from() -> None:
     encoder = load_encoder(shared_bundle("small_cnn"))
     assert encoder.backend == "torch"

@@ -27,7 +27,7 @@ class BundleBackbone(nn.Module):
 
 
 def swap_act_backbone(policy: Any, bundle: str | Path, backend: Backend = "torch") -> BundleBackbone:
-    """Put the bundle's encoder into an ``ACTPolicy`` (tried with lerobot 0.4.4) and return it.
+    """Put the bundle's encoder into an ``ACTPolicy`` (written for lerobot 0.4.4) and return it.
 
     Call it before an optimiser is made: the projection behind the backbone is made anew where the number of channels
     differs. The backbone stays frozen through ``policy.train()``, batch-norm statistics included.
