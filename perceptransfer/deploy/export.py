@@ -57,7 +57,7 @@ def export(
         size: Height and width that the encoder was trained on; may be left out where it takes only one.
         camera: Height and width of the robot's images, if others; resizing becomes part of the bundle.
         images: Real images, ``uint8 [n, H, W, 3]`` of the camera's size, or a folder of pictures; without them the
-            embedded scanned digits. They are compared, and int8 is calibrated on every second of them.
+            embedded scanned digits. The first four are compared, and int8 is calibrated on every second one.
         int8: Write a quantised format as well, and its feature error on the images left out of its calibration.
         judge: Called with the bundle's folder and the backends "onnx" and "int8"; what it returns, such as closed-loop
             success of a policy, stands beside the error of int8.
@@ -78,31 +78,17 @@ def export(
     graph = Deployed(encoder, height_width, seen).eval()
     probes = {"random": random_images(seen), "real": real_images(images, seen)}
     with all_or_nothing(Path(folder)) as work:
-        timm_layout = write_weights(encoder, work, height_width)
         few = {name: pictures[:4] for name, pictures in probes.items()}
         golden = torch.cat([few["random"][-2:], few["real"][:2]])
-        pooled, spatial = features(graph, golden)
-        if not (pooled.isfinite().all() and spatial.isfinite().all()):
-            raise ParityError(
-                "the model's own features are not finite",
-                where=folder,
-                remedy="nothing was written; export a checkpoint whose weights hold neither NaN nor infinity",
-            )
-        if timm_layout:
-            check_timm(work, encoder, graph.prepare(golden))
-        # Not one image: an axis of length one would be taken for constant.
-        write_program(graph, golden, work / FORMATS["torch"])
-        write_onnx(graph, golden, work / FORMATS["onnx"])
-        write_arrays(work / GOLDEN, {"images": golden, "pooled": pooled, "spatial": spatial})
-        state = graph.state_dict()
+        timm_layout, pooled, spatial = _write_formats(work, graph, golden, height_width)
         contract = Contract(
             encoder=public_name(encoder),
             images=ImageSpec(*seen, height_width, _values(encoder.mean), _values(encoder.std)),
             dim=pooled.shape[1],
             spatial=(spatial.shape[1], spatial.shape[2], spatial.shape[3]),
             files={},
-            weights=hash_arrays(state),
-            statistics=hash_arrays(statistics_of(state)),
+            weights=hash_arrays(graph.state_dict()),
+            statistics=hash_arrays(statistics_of(graph.state_dict())),
             parity={},
             tolerance={FORMATS[name]: TOLERANCE for name in ("torch", "onnx")},
             timm_layout=timm_layout,
@@ -118,6 +104,24 @@ def export(
         if int8:
             contract = add_int8(work, contract, graph, probes["real"], judge)
     return contract
+
+
+def _write_formats(work: Path, graph: Deployed, golden: Tensor, size: tuple[int, int]) -> tuple[bool, Tensor, Tensor]:
+    """Write all but int8; return whether timm reads the folder, and the golden images' features."""
+    pooled, spatial = features(graph, golden)
+    if not (pooled.isfinite().all() and spatial.isfinite().all()):
+        raise ParityError(
+            "the model's own features are not finite",
+            remedy="nothing was written; export a checkpoint whose weights hold neither NaN nor infinity",
+        )
+    timm_layout = write_weights(graph.encoder, work, size)
+    if timm_layout:
+        check_timm(work, graph.encoder, graph.prepare(golden))
+    # Not one image: an axis of length one would be taken for constant.
+    write_program(graph, golden, work / FORMATS["torch"])
+    write_onnx(graph, golden, work / FORMATS["onnx"])
+    write_arrays(work / GOLDEN, {"images": golden, "pooled": pooled, "spatial": spatial})
+    return timm_layout, pooled, spatial
 
 
 def _values(buffer: Tensor) -> tuple[float, ...]:
