@@ -23,11 +23,13 @@ if TYPE_CHECKING:
     from perceptransfer.data import FontDigits as FontDigits
     from perceptransfer.data import ScannedDigits as ScannedDigits
     from perceptransfer.data import TransferData as TransferData
+    from perceptransfer.deploy import export as export
     from perceptransfer.metrics import TransferReport as TransferReport
     from perceptransfer.models import Encoder as Encoder
     from perceptransfer.pipeline import Ledger as Ledger
     from perceptransfer.pipeline import Pipeline as Pipeline
     from perceptransfer.pipeline import Store as Store
+    from perceptransfer.policy import load_encoder as load_encoder
     from perceptransfer.stages import Align as Align
     from perceptransfer.stages import Finetune as Finetune
     from perceptransfer.stages import Pretrain as Pretrain
@@ -39,9 +41,11 @@ _ROOMS = {
     "alignment": ("AlignmentLoss", "CORAL", "DANN", "InformationMaximization", "MCC", "MMD", "NoAlignment"),
     "benchmark": ("RealFractionBenchmark",),
     "data": ("Folder", "FontDigits", "ScannedDigits", "TransferData"),
+    "deploy": ("export",),
     "metrics": ("TransferReport",),
     "models": ("Encoder",),
     "pipeline": ("Ledger", "Pipeline", "Store"),
+    "policy": ("load_encoder",),
     "stages": ("Align", "Finetune", "Pretrain", "SelfTrain", "Specialize"),
     "tasks": ("Classification",),
 }

@@ -19,6 +19,8 @@ PACKAGE = Path(perceptransfer.__file__).parent
 HEAVY = {"torch", "lightning", "timm", "numpy", "albumentations", "jsonargparse", "matplotlib", "sklearn"}
 # Declared although no file imports it.
 INDIRECT = {"torchvision"}
+# Imported where they are installed and never by us: a policy library calls our adapter for it.
+FOREIGN = {"robomimic"}
 PUBLIC = sorted(set(perceptransfer.__all__) - {"__version__"})
 
 
@@ -86,13 +88,20 @@ def imported_distributions() -> set[str]:
             elif isinstance(node, ast.ImportFrom) and not node.level:
                 modules.add(str(node.module).split(".")[0])
     origin = importlib.metadata.packages_distributions()
-    third_party = modules - sys.stdlib_module_names - {"perceptransfer"}
+    third_party = modules - sys.stdlib_module_names - {"perceptransfer"} - FOREIGN
     return {normal(origin[module][0]) for module in third_party}
 
 
 def test_what_is_imported_is_declared_and_the_reverse(checkout: Path) -> None:
-    declared = {normal(re.match(r"[\w.-]+", line)[0]) for line in project(checkout)["dependencies"]}
+    metadata = project(checkout)
+    extras = [lines for extra, lines in metadata["optional-dependencies"].items() if extra != "dev"]
+    declared = {normal(re.match(r"[\w.-]+", line)[0]) for line in {*metadata["dependencies"]}.union(*extras)}
     assert imported_distributions() == declared - INDIRECT
+
+
+def test_the_tests_have_every_extra(checkout: Path) -> None:
+    extras = project(checkout)["optional-dependencies"]
+    assert set().union(*extras.values()) == set(extras["dev"])
 
 
 def test_every_dependency_has_a_floor_and_a_reason(checkout: Path) -> None:

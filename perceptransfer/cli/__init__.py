@@ -14,6 +14,8 @@ commands:
   run         one pipeline: pretrain, align, self-train, fine-tune, specialize
   report      write summary, table, curve and HTML report of a results folder again
   ledger      verify or show the record of what was computed from what
+  export      a checkpoint's frozen encoder for a robot: timm folder, ONNX, torch program, with proof of equality
+  verify      check an exported encoder: hashes and golden output
 
   perceptransfer COMMAND --help         all options of a command
   perceptransfer COMMAND --print_config the configuration as YAML, to be edited and given back by --config
@@ -32,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         print(f"perceptransfer {version('perceptransfer')}")
         return 0
-    if words[0] not in ("benchmark", "run", "report", "ledger"):
+    if words[0] not in ("benchmark", "run", "report", "ledger", "export", "verify"):
         print(f"error: unknown command {words[0]!r}\n\n{HELP}", end="", file=sys.stderr)
         return 2
     from perceptransfer.cli.parse import call

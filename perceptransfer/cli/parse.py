@@ -15,7 +15,7 @@ from jsonargparse import (  # type: ignore[attr-defined]  # Namespace is not in 
     set_loader,
 )
 
-from perceptransfer.cli import commands
+from perceptransfer.cli import bundles, commands
 from perceptransfer.core.errors import PerceptransferError
 
 EMBEDDED = Path(commands.__file__).parents[1] / "benchmark" / "digits.yaml"
@@ -24,6 +24,8 @@ FUNCTIONS: dict[str, Callable[..., int]] = {
     "run": commands.run,
     "report": commands.report,
     "ledger": commands.ledger,
+    "export": bundles.export,
+    "verify": bundles.verify,
 }
 WITH_DEFAULT_CONFIG = {"benchmark", "run"}
 
@@ -49,7 +51,7 @@ def parser_for(command: str) -> ArgumentParser:
             action=ActionConfigFile,
             help="YAML file; several are merged in order, later options win (default: the embedded digits)",
         )
-    parser.add_function_arguments(function, as_positional=command in ("report", "ledger"))
+    parser.add_function_arguments(function, as_positional=command not in WITH_DEFAULT_CONFIG)
     return parser
 
 

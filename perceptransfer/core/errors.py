@@ -91,5 +91,17 @@ class OutputError(PerceptransferError):
     """An output folder that cannot be written."""
 
 
+class BundleError(PerceptransferError):
+    """An encoder bundle that is incomplete, altered, or of another version."""
+
+
+class ParityError(PerceptransferError):
+    """An exported format whose features are not those of the model."""
+
+
+class ObservationError(PerceptransferError, ValueError):
+    """An observation that the policy was not made for: another size, type, layout or range."""
+
+
 class MissingExtraError(PerceptransferError):
     """An optional dependency that is not installed; the remedy holds the install command."""

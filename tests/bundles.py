@@ -1,0 +1,77 @@
+"""Small encoders with weights that show every mistake, and their bundles, made once a process."""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from perceptransfer.core.checkpoint import Checkpoint
+from perceptransfer.core.config import config_of
+from perceptransfer.deploy import export
+from perceptransfer.models import Encoder
+
+# name -> encoder's name, options, size, camera
+KINDS: dict[str, tuple[str, dict[str, Any], tuple[int, int] | None, tuple[int, int] | None]] = {
+    "small_cnn": ("small_cnn", {"widths": [4, 8], "dim": 16}, None, None),
+    "resnet": ("resnet18", {}, (32, 32), (24, 40)),
+    "vit": ("vit_tiny_patch16_224", {"img_size": 32, "depth": 2, "embed_dim": 48}, None, None),
+}
+
+
+def randomise(module: nn.Module) -> None:
+    """Untrained residual networks end their blocks with a norm of weight zero, which would hide half of the weights."""
+    generator = torch.Generator().manual_seed(5)
+    for layer in module.modules():
+        if isinstance(layer, _BatchNorm | nn.LayerNorm):
+            layer.weight.data.uniform_(0.5, 1.5, generator=generator)
+            layer.bias.data.normal_(0, 0.1, generator=generator)
+        if isinstance(layer, _BatchNorm):
+            layer.running_mean.normal_(0, 0.1, generator=generator)
+            layer.running_var.uniform_(0.5, 1.5, generator=generator)
+
+
+def make_encoder(name: str, options: dict[str, Any] | None = None) -> Encoder:
+    torch.manual_seed(0)
+    encoder = Encoder(name, options=options)
+    randomise(encoder)
+    return encoder.eval()
+
+
+def checkpoint_of(encoder: Encoder, **changes: Any) -> Checkpoint:
+    """What a stage would return, heads included."""
+    state = {f"encoder.{name}": tensor for name, tensor in encoder.state_dict().items()}
+    state["heads.class.layer.weight"] = torch.zeros(3, encoder.dim)
+    return Checkpoint(**{"model": {"encoder": config_of(encoder), "tasks": []}, "state": state, **changes})
+
+
+@functools.cache
+def shared_bundle(kind: str) -> Path:
+    """A bundle that no test may change; with int8 for the built-in network."""
+    folder = Path(tempfile.mkdtemp())
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    name, options, size, camera = KINDS[kind]
+    checkpoint = checkpoint_of(make_encoder(name, options), meta={"stage": "pretrain"})
+    export(checkpoint, folder / kind, size, camera=camera, int8=kind == "small_cnn", licence="CC-BY-4.0")
+    return folder / kind
+
+
+def own_bundle(kind: str, place: Path) -> Path:
+    """A copy to be spoiled."""
+    return Path(shutil.copytree(shared_bundle(kind), place / "bundle"))
+
+
+def images_for(bundle: Path, count: int = 3, seed: int = 0) -> Tensor:
+    """Noise of the bundle's size."""
+    from perceptransfer.policy import read_contract
+
+    spec = read_contract(bundle).images
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(0, 256, (count, spec.height, spec.width, 3), dtype=torch.uint8, generator=generator)
