@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from perceptransfer.alignment import AlignmentLoss as AlignmentLoss
     from perceptransfer.alignment import NoAlignment as NoAlignment
     from perceptransfer.benchmark import RealFractionBenchmark as RealFractionBenchmark
+    from perceptransfer.core.ledger import Ledger as Ledger
     from perceptransfer.data import Folder as Folder
     from perceptransfer.data import FontDigits as FontDigits
     from perceptransfer.data import ScannedDigits as ScannedDigits
     from perceptransfer.data import TransferData as TransferData
     from perceptransfer.metrics import TransferReport as TransferReport
     from perceptransfer.models import Encoder as Encoder
-    from perceptransfer.pipeline import Ledger as Ledger
     from perceptransfer.pipeline import Pipeline as Pipeline
     from perceptransfer.pipeline import Store as Store
     from perceptransfer.stages import Align as Align
@@ -37,10 +37,11 @@ if TYPE_CHECKING:
 _ROOMS = {
     "alignment": ("AlignmentLoss", "CORAL", "DANN", "MCC", "MMD", "NoAlignment"),
     "benchmark": ("RealFractionBenchmark",),
+    "core.ledger": ("Ledger",),
     "data": ("Folder", "FontDigits", "ScannedDigits", "TransferData"),
     "metrics": ("TransferReport",),
     "models": ("Encoder",),
-    "pipeline": ("Ledger", "Pipeline", "Store"),
+    "pipeline": ("Pipeline", "Store"),
     "stages": ("Align", "Finetune", "Pretrain", "SelfTrain", "Specialize"),
     "tasks": ("Classification",),
 }
