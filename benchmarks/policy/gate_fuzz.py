@@ -37,7 +37,8 @@ BROKEN = np.array([np.nan, np.inf, -np.inf])
 
 def plausible(rng: np.random.Generator, count: int) -> dict[str, Array]:
     """States of an arm with links of 0.2 m around its envelope: some inside, some at the edge, some outside."""
-    q = np.stack([rng.uniform(-0.4, 2.4, count), rng.uniform(0.2, 2.6, count)], axis=1)
+    elbow = rng.uniform(0.05, 2.65, count)
+    q = np.stack([rng.uniform(-1.1, 1.1, count) - elbow / 2, elbow], axis=1)
     a, b = q[:, 0], q.sum(axis=1)
     tool = 0.2 * np.stack([np.cos(a) + np.cos(b), np.sin(a) + np.sin(b)], axis=1)
     second = 0.2 * np.stack([-np.sin(b), np.cos(b)], axis=1)
@@ -61,11 +62,11 @@ def at_the_edge(rng: np.random.Generator, sensors: dict[str, Array], rows: NDArr
     pick = rng.integers(0, 5, len(rows))
     for case, (channel, bounds) in enumerate(
         [
-            ("joint_position", [170 * DEG, 166 * DEG, -170 * DEG]),
-            ("tool_position", [0.40, 0.38, -0.40]),
+            ("joint_position", [-2.6, -2.6 + DEG, 2.0, 2.0 - DEG]),
+            ("tool_position", [0.40, 0.385, 0.02, 0.035]),
             ("human_distance", [0.5, 0.55]),
             ("contact_force", [15.0, 12.0]),
-            ("joint_velocity", [2.5, 1.8]),
+            ("joint_velocity", [2.5, 2.0]),
         ]
     ):
         value = ulp(rng.choice(bounds, len(rows)))
@@ -102,11 +103,11 @@ def batch(rng: np.random.Generator, count: int) -> tuple[dict[str, Array], dict[
     actions = rng.normal(0, 1, (count, 2)) * 10.0 ** rng.uniform(-3, 1.5, (count, 1))
     # Adversarial: straight through the nearest wall, as fast as it goes.
     rush = everyone[rng.random(count) < 0.2]
-    outward = np.sign(sensors["tool_position"][rush])
+    outward = np.sign(sensors["tool_position"][rush] - [0.21, 0.0])
     with np.errstate(all="ignore"):
         push = np.einsum("nij,ni->nj", sensors["tool_jacobian"][rush], outward)
         actions[rush] = (
-            push / np.linalg.norm(push, axis=1, keepdims=True) * rng.choice([1.79, 1.81, 50, 1e6], (len(rush), 1))
+            push / np.linalg.norm(push, axis=1, keepdims=True) * rng.choice([1.99, 2.01, 50, 1e6], (len(rush), 1))
         )
     wild = everyone[rng.random(count) < 0.1]
     actions[wild, rng.integers(0, 2, len(wild))] = rng.choice(np.r_[EXTREMES, -EXTREMES, BROKEN], len(wild))
@@ -129,11 +130,11 @@ def inside(s: dict[str, Array]) -> NDArray[np.bool_]:
     """Rows whose measured state is within every limit of the gate file."""
     q, p, jacobian = s["joint_position"], s["tool_position"], s["tool_jacobian"]
     speed = np.hypot(*np.einsum("nij,nj->in", jacobian, s["joint_velocity"]))
-    low, high = np.array([-170, -160]) * DEG, np.array([170, 160]) * DEG
+    low, high = np.array([-2.6, 0.1]), np.array([2.0, 2.6])
     return (
         ((q >= low) & (q <= high)).all(axis=1)
-        & (p >= [-0.40, -0.05]).all(axis=1)
-        & (p <= [0.40, 0.45]).all(axis=1)
+        & (p >= [0.02, -0.36]).all(axis=1)
+        & (p <= [0.40, 0.36]).all(axis=1)
         & (np.hypot(*s["contact_force"].T) <= 15)
         & (s["human_distance"] >= 0.5)
         & (np.abs(s["joint_velocity"]).max(axis=1) <= 2.5)
@@ -154,14 +155,14 @@ def admissible(s: dict[str, Array], action: Array, slack: float = 1e-9) -> NDArr
     force = np.hypot(*s["contact_force"].T)
     pressing = np.where(force > 0, np.einsum("ni,ni->n", s["contact_force"], velocity) / force, 0.0) * 0.05 * 500
     moving = np.where(speed > 0, speed * 0.4 + 0.05, 0.0)
-    low, high = np.array([-166, -156]) * DEG, np.array([166, 156]) * DEG
+    low, high = np.array([-2.6, 0.1]) + DEG, np.array([2.0, 2.6]) - DEG
     return (
         ((ahead >= low - slack) & (ahead <= high + slack)).all(axis=1)
-        & (tool >= np.array([-0.38, -0.03]) - slack).all(axis=1)
-        & (tool <= np.array([0.38, 0.43]) + slack).all(axis=1)
+        & (tool >= np.array([0.035, -0.345]) - slack).all(axis=1)
+        & (tool <= np.array([0.385, 0.345]) + slack).all(axis=1)
         & (np.where(pressing > 0, force + pressing <= 12 + slack, force <= 15))
         & (s["human_distance"] - 0.5 - moving >= -slack)
-        & (np.abs(action).max(axis=1) <= 1.8 + slack)
+        & (np.abs(action).max(axis=1) <= 2.0 + slack)
         & (speed <= 0.45 + slack)
         & (s["joint_temperature"].max(axis=1) <= 65 + slack)
     )
