@@ -66,6 +66,17 @@ class Ledger:
                 write_atomic(self.head_path, hashes[-1] + "\n")
         return hashes
 
+    def recover(self) -> None:
+        """Drop a row that a crash left torn at the end of an existing file, as the next `append` would.
+
+        Raises:
+            OutputError: the file cannot be written.
+            LedgerError: as `append`.
+        """
+        with output_errors(self.path), self.path.open("r+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            self._end(file)
+
     def rows(self) -> list[dict[str, Any]]:
         """All rows, unchecked.
 
