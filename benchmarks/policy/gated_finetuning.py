@@ -139,7 +139,7 @@ def plant(count: int) -> tuple[gymnasium.Env[Any, Any], list[Condition]]:
     def shifted(more: float = 0.0) -> dict[str, Any]:
         return {"dynamics": PlantDynamics(FRICTION, **{**SHIFT, "delay": SHIFT["delay"] + more})}
 
-    learning, watch, held_out, edges = starts(inside, 6), starts(inside, 12), starts(inside, count), starts(edge, count)
+    learning, watch, held_out, edges = starts(inside, 8), starts(inside, 12), starts(inside, count), starts(edge, count)
     conditions = [Condition("learning", learning, shifted()), Condition("watch", watch, shifted())]
     conditions.append(Condition("held-out starts", held_out, shifted()))
     conditions += [Condition(f"delay +{round(s * 1000)} ms", held_out, shifted(s)) for s in SLOWER]
@@ -158,7 +158,7 @@ def reach(count: int) -> tuple[gymnasium.Env[Any, Any], list[Condition]]:
     def named(name: str, panel_name: str, n: int, more: float = 0.0) -> Condition:
         return Condition(name, panel("reach", panel_name, n).starts, shifted(more))
 
-    conditions = [named("learning", "train", 6), named("watch", "validation", 12)]
+    conditions = [named("learning", "train", 8), named("watch", "validation", 12)]
     conditions.append(named("held-out starts", "held_out", count))
     conditions += [named(f"delay +{round(s * 1000)} ms", "test", count, s) for s in SLOWER]
     return WithEvidence(TrueState(Reach(size=0))), [*conditions, named("edge", "edge", count)]
@@ -247,9 +247,8 @@ def print_table(result: dict[str, Any]) -> None:
         counts = f"{row['interventions']} / {row['ticks']} | {row['violations']}"
         print(f"| {name} | {row['successes']} of {row['n']} | {low:.2f} – {high:.2f} | {counts} |")
     improved, safe = claims["improvement"], claims["safety"]
-    print(
-        f"\nfrozen {improved['frozen']['successes']}, tuned {improved['tuned']['successes']} of {improved['tuned']['n']}"
-    )
+    frozen, tuned = improved["frozen"], improved["tuned"]
+    print(f"\nfrozen {frozen['successes']}, tuned {tuned['successes']} of {tuned['n']}")
     print(f"gained {improved['gained']}, lost {improved['lost']}, p = {improved['p']:.2g}")
     bound = safe["violation_rate_per_tick_at_most"]
     print(f"{safe['violations']} violations in {safe['proposed_ticks']} proposed ticks, at most {bound:.2g} a tick")

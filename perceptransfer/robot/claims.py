@@ -7,7 +7,7 @@ from typing import Any
 
 from perceptransfer.metrics import rate_interval, rule_of_three, sign_flip_test
 from perceptransfer.robot.rollout import Episode, totals
-from perceptransfer.robot.statistics import Rules
+from perceptransfer.robot.statistics import Rules, one_sided
 
 Pairs = Mapping[str, tuple[Sequence[Episode], Sequence[Episode]]]  # condition -> frozen and tuned, same starts
 
@@ -17,7 +17,7 @@ def improvement(pairs: Pairs, rules: Rules) -> dict[str, Any]:
     frozen, tuned = ([e for pair in pairs.values() for e in pair[side]] for side in (0, 1))
     changes = [float(t.success) - float(f.success) for f, t in zip(frozen, tuned, strict=True)]
     test = sign_flip_test(changes)
-    p = None if test.p is None else (test.p / 2 if test.mean > 0 else 1 - test.p / 2)
+    p = one_sided(test)
     return {
         "supported": test.mean > 0 and p is not None and p <= rules.alpha,
         "frozen": _success(frozen),

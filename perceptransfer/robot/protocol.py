@@ -176,7 +176,8 @@ class GatedFineTuning:
                 return -math.inf
             self.policy.load_vector(vector)
             episodes = self._run("trial", self.learning, update)
-            return float(np.mean([e.total_reward for e in episodes]))
+            cost = self.rules.intervention_cost
+            return float(np.mean([e.total_reward - cost * e.interventions for e in episodes]))
 
         rng = np.random.default_rng(derive_seed("update", self.seed, update))
         vector = self.rule.propose(self.policy.vector(), score, rng, update)

@@ -13,20 +13,20 @@ from perceptransfer.core.errors import ConfigError
 class GainSchedule(nn.Module):
     """The frozen policy's action times a gain that depends on how large a joint's action is.
 
-    ``a' = a · exp(g(|a|))`` with g linear between ``knots`` (in units of the action) and constant outside, one set per
-    joint; the log gains are bounded to ±``bound``. Zero at the start: the schedule changes nothing. Friction and play
-    swallow small commands, delay punishes large ones, and this is the smallest map that can answer both.
+    ``a' = a · exp(g(|a|))`` with g linear between ``knots`` (in units of the action) and 0 from the last knot on, one
+    set per joint; the log gains are bounded to ±``bound``. At the start g is 0: the schedule changes nothing. Friction
+    and play swallow small commands, and these it can answer; large ones, which the gate is about, stay what they were.
     """
 
     def __init__(
-        self, base: nn.Module, joints: int, knots: Sequence[float] = (0.0, 0.2, 0.6, 2.0), bound: float = 1.5
+        self, base: nn.Module, joints: int, knots: Sequence[float] = (0.0, 0.2, 0.5, 1.0), bound: float = 1.5
     ) -> None:
         super().__init__()
         if len(knots) < 2 or any(b <= a for a, b in zip(knots, list(knots)[1:], strict=False)):
             raise ConfigError(f"{list(knots)} do not rise", key="knots", remedy="give at least two rising numbers")
         self.base, self.bound = base.requires_grad_(False), bound
         self.register_buffer("knots", torch.tensor(list(knots)))
-        self.log_gain = nn.Parameter(torch.zeros(joints, len(knots)))
+        self.log_gain = nn.Parameter(torch.zeros(joints, len(knots) - 1))
 
     def forward(self, observation: Tensor) -> Tensor:
         action: Tensor = self.base(observation)
@@ -34,7 +34,7 @@ class GainSchedule(nn.Module):
         size = action.abs().clamp(knots[0], knots[-1])  # NaN stays NaN and ends at the gate
         right = torch.bucketize(size.detach(), knots[1:-1]) + 1
         share = (size - knots[right - 1]) / (knots[right] - knots[right - 1])
-        gain = self.log_gain.clamp(-self.bound, self.bound).expand(len(action), -1, -1)
+        gain = nn.functional.pad(self.log_gain.clamp(-self.bound, self.bound), (0, 1)).expand(len(action), -1, -1)
         low, high = (gain.gather(2, index[..., None])[..., 0] for index in (right - 1, right))
         return action * torch.exp(low + share * (high - low))
 
