@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -68,7 +69,8 @@ class HardwareEnv(gymnasium.Env[Any, Any]):
     """A driver and a task as a Gymnasium environment; ``info["evidence"]`` holds the readings.
 
     ``reset(options={"start": ...})`` begins at a given start; the other options go to the driver. An episode is
-    terminated when the task was solved for ``task.hold`` ticks and truncated after ``task.limit``.
+    terminated when the task was solved for ``task.hold`` ticks and truncated after ``task.limit``. Where a reading that
+    the task needs is missing, the observation is NaN.
     """
 
     def __init__(self, hardware: Hardware, task: Task) -> None:
@@ -94,7 +96,7 @@ class HardwareEnv(gymnasium.Env[Any, Any]):
 
     def step(self, action: Floats) -> tuple[Floats, float, bool, bool, dict[str, Any]]:
         evidence = self.hardware.step(np.asarray(action, dtype=np.float64))
-        outcome = self.task.outcome(evidence, self.start)
+        outcome = self._outcome(evidence)
         self._ticks += 1
         self._held = self._held + 1 if outcome.solved else 0
         done = self._held >= self.task.hold
@@ -102,8 +104,16 @@ class HardwareEnv(gymnasium.Env[Any, Any]):
         return self._observed(evidence), outcome.reward, done, self._ticks >= self.task.limit and not done, info
 
     def _observed(self, evidence: Evidence) -> Floats:
-        return self.task.observation(evidence, self.start).astype(np.float32)
+        try:
+            return self.task.observation(evidence, self.start).astype(np.float32)
+        except KeyError:  # a sensor is missing: nothing is seen, and the gate stops the next action
+            return np.full(self.task.observation_size, np.nan, np.float32)
+
+    def _outcome(self, evidence: Evidence) -> Outcome:
+        try:
+            return self.task.outcome(evidence, self.start)
+        except KeyError:
+            return Outcome(0.0, False, math.nan)
 
     def _info(self, evidence: Evidence) -> dict[str, Any]:
-        distance = self.task.outcome(evidence, self.start).distance
-        return {"evidence": evidence, "success": False, "distance": distance}
+        return {"evidence": evidence, "success": False, "distance": self._outcome(evidence).distance}

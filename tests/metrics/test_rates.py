@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom, binomtest
 
@@ -22,6 +22,7 @@ def test_by_hand() -> None:
     assert rule_of_three(1) == pytest.approx(0.95) and rule_of_three(2) == pytest.approx(1 - math.sqrt(0.05))
 
 
+@settings(max_examples=20)
 @given(st.integers(1, 500), st.data(), st.sampled_from([0.8, 0.95, 0.99]))
 def test_the_interval_is_scipys(trials: int, data: st.DataObject, level: float) -> None:
     events = data.draw(st.integers(0, trials))

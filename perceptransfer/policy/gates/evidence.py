@@ -33,7 +33,7 @@ class Reading(NamedTuple):
     time: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # arrays have no single truth value
 class Evidence:
     """Readings by channel (`CHANNELS`), and whether a person has taken over or pressed stop."""
 
