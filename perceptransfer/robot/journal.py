@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from perceptransfer.core.checkpoint import Checkpoint
+from perceptransfer.core.config import digest
 from perceptransfer.core.errors import ProtocolError, StoreError
 from perceptransfer.core.ledger import Ledger
 
@@ -29,8 +30,8 @@ class Journal:
         earlier = self.find("protocol")
         if earlier is None:
             self.note("protocol", {"identity": dict(identity)})
-        elif earlier["identity"] != dict(identity):
-            changed = sorted(key for key in identity if earlier["identity"].get(key) != identity[key])
+        elif digest(earlier["identity"]) != digest(dict(identity)):  # digests: a NaN is equal to itself there
+            changed = sorted(key for key in identity if digest(earlier["identity"].get(key)) != digest(identity[key]))
             raise ProtocolError(
                 f"the ledger is of another run: {', '.join(changed)} changed",
                 where=self.ledger.path,

@@ -100,7 +100,8 @@ def test_claims_have_their_denominators(finished: Any) -> None:
     assert safety["violation_rate_per_tick_at_most"] == pytest.approx(3 / len(rows), rel=0.01)
     assert safety["interventions_spent"] == sum(r["decision"] != "pass" for r in rows if r["update"] is not None)
     improvement = report["claims"]["improvement"]
-    assert improvement["tuned"]["n"] == 6 and improvement["tuned"]["successes"] >= improvement["frozen"]["successes"]
+    change = improvement["tuned"]["successes"] - improvement["frozen"]["successes"]
+    assert improvement["tuned"]["n"] == 6 and change == improvement["gained"] - improvement["lost"]
     assert set(report["claims"]["deployment"]["conditions"]) == {"held out"}
 
 
