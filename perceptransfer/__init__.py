@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from perceptransfer.alignment import InformationMaximization as InformationMaximization
     from perceptransfer.alignment import NoAlignment as NoAlignment
     from perceptransfer.benchmark import RealFractionBenchmark as RealFractionBenchmark
+    from perceptransfer.core.ledger import Ledger as Ledger
     from perceptransfer.data import Folder as Folder
     from perceptransfer.data import FontDigits as FontDigits
     from perceptransfer.data import ScannedDigits as ScannedDigits
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from perceptransfer.deploy import export as export
     from perceptransfer.metrics import TransferReport as TransferReport
     from perceptransfer.models import Encoder as Encoder
-    from perceptransfer.pipeline import Ledger as Ledger
     from perceptransfer.pipeline import Pipeline as Pipeline
     from perceptransfer.pipeline import Store as Store
     from perceptransfer.policy import load_encoder as load_encoder
@@ -40,11 +40,12 @@ if TYPE_CHECKING:
 _ROOMS = {
     "alignment": ("AlignmentLoss", "CORAL", "DANN", "InformationMaximization", "MCC", "MMD", "NoAlignment"),
     "benchmark": ("RealFractionBenchmark",),
+    "core.ledger": ("Ledger",),
     "data": ("Folder", "FontDigits", "ScannedDigits", "TransferData"),
     "deploy": ("export",),
     "metrics": ("TransferReport",),
     "models": ("Encoder",),
-    "pipeline": ("Ledger", "Pipeline", "Store"),
+    "pipeline": ("Pipeline", "Store"),
     "policy": ("load_encoder",),
     "stages": ("Align", "Finetune", "Pretrain", "SelfTrain", "Specialize"),
     "tasks": ("Classification",),

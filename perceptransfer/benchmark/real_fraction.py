@@ -22,9 +22,10 @@ from perceptransfer.benchmark.work import Outcome
 from perceptransfer.core.config import config_of
 from perceptransfer.core.errors import ConfigError
 from perceptransfer.core.files import write_atomic
+from perceptransfer.core.ledger import Ledger
 from perceptransfer.data import Domain
 from perceptransfer.learning import Runtime
-from perceptransfer.pipeline import Ledger, Store, machine, run_provenance
+from perceptransfer.pipeline import Store, machine, run_provenance
 
 RESULTS, RUN, SAMPLES, LEDGER, STORE = "results.jsonl", "run.json", "samples.npz", "ledger.jsonl", "store"
 

@@ -11,10 +11,11 @@ from typing import Literal
 from perceptransfer.benchmark import Grid, RealFractionBenchmark, failures, write_report
 from perceptransfer.core.config import config_of
 from perceptransfer.core.files import write_atomic
+from perceptransfer.core.ledger import Ledger
 from perceptransfer.data import TransferData
 from perceptransfer.learning import Runtime
 from perceptransfer.models import Encoder
-from perceptransfer.pipeline import Ledger, Pipeline, Store
+from perceptransfer.pipeline import Pipeline, Store
 
 
 def benchmark(

@@ -103,5 +103,17 @@ class ObservationError(PerceptransferError, ValueError):
     """An observation that the policy was not made for: another size, type, layout or range."""
 
 
+class GateError(ConfigError):
+    """A gate file that cannot be used: an unknown constraint, a missing or wrong unit, a limit without room."""
+
+
+class FrozenWeightsError(PerceptransferError):
+    """Weights that were declared frozen are not what they were."""
+
+
+class ProtocolError(PerceptransferError):
+    """A step of fine-tuning on hardware that its protocol does not admit."""
+
+
 class MissingExtraError(PerceptransferError):
     """An optional dependency that is not installed; the remedy holds the install command."""

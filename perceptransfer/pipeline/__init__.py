@@ -2,7 +2,6 @@
 
 from perceptransfer.pipeline.evaluate import Evaluation as Evaluation
 from perceptransfer.pipeline.evaluate import evaluate as evaluate
-from perceptransfer.pipeline.ledger import Ledger as Ledger
 from perceptransfer.pipeline.pipeline import Pipeline as Pipeline
 from perceptransfer.pipeline.pipeline import PipelineResult as PipelineResult
 from perceptransfer.pipeline.pipeline import PlannedStage as PlannedStage
@@ -14,7 +13,6 @@ from perceptransfer.pipeline.store import Store as Store
 __all__ = [
     "Entry",
     "Evaluation",
-    "Ledger",
     "Pipeline",
     "PipelineResult",
     "PlannedStage",

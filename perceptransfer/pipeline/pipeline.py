@@ -12,13 +12,13 @@ from typing import Any, TypeVar
 from perceptransfer.core.checkpoint import Checkpoint
 from perceptransfer.core.config import Configurable, config_of, digest, identity_of
 from perceptransfer.core.errors import ConfigError
+from perceptransfer.core.ledger import Ledger
 from perceptransfer.core.seeding import derive_seed
 from perceptransfer.data import Domain, TransferData
 from perceptransfer.learning import Runtime, initial_checkpoint
 from perceptransfer.metrics import TransferReport, seed_scores, transfer_report
 from perceptransfer.models import Encoder
 from perceptransfer.pipeline.evaluate import Evaluation, evaluate
-from perceptransfer.pipeline.ledger import Ledger
 from perceptransfer.pipeline.provenance import machine, run_provenance
 from perceptransfer.pipeline.store import Store
 from perceptransfer.stages import Align, Finetune, Pretrain, SelfTrain, Specialize, Stage

@@ -17,8 +17,9 @@ from perceptransfer.benchmark.arms import total_steps
 from perceptransfer.benchmark.rows import read_rows
 from perceptransfer.core.config import config_of, evolve, fingerprint, instantiate
 from perceptransfer.core.errors import ConfigError, FractionError
+from perceptransfer.core.ledger import Ledger
 from perceptransfer.models import Encoder
-from perceptransfer.pipeline import Ledger, Store
+from perceptransfer.pipeline import Store
 from perceptransfer.stages import Finetune, Pretrain
 from tests.tiny import tiny_data, tiny_pipeline
 

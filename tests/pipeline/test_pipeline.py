@@ -14,9 +14,10 @@ from perceptransfer.alignment import CORAL, MCC, MMD
 from perceptransfer.core.checkpoint import Checkpoint
 from perceptransfer.core.config import evolve
 from perceptransfer.core.errors import ConfigError, TestDomainError
+from perceptransfer.core.ledger import Ledger
 from perceptransfer.core.phase import phase
 from perceptransfer.learning import Runtime
-from perceptransfer.pipeline import Ledger, Pipeline, Store, evaluate
+from perceptransfer.pipeline import Pipeline, Store, evaluate
 from perceptransfer.stages import Align, Finetune, Pretrain, SelfTrain
 from tests.tiny import tiny_data, tiny_pipeline
 
