@@ -47,7 +47,7 @@ def xml(size: int, target_radius: float, puck: bool) -> str:
   <option timestep="{PHYSICS_STEP}" integrator="implicitfast" gravity="0 0 -9.81"/>
   <statistic center="0.2 0 0" extent="1"/>
   <visual>
-    <quality shadowsize="512" offsamples="4"/>
+    <quality shadowsize="512" offsamples="0" numslices="14" numstacks="8"/>
     <global offwidth="{size}" offheight="{size}"/>
     <map znear="0.02" zfar="10" shadowclip="1.3"/>
     <headlight active="0"/>
