@@ -15,7 +15,7 @@ from perceptransfer.cli.parse import EMBEDDED, parser_for
 
 ROOT = Path(__file__).parents[1]
 PIPELINES = sorted((ROOT / "configs" / "pipelines").glob("*.yaml"))
-OVERLAYS = sorted((ROOT / "configs").glob("[!p]*/*.yaml"))
+OVERLAYS = sorted(path for room in ("tasks", "devices") for path in (ROOT / "configs" / room).glob("*.yaml"))
 BENCHMARKS = sorted((ROOT / "benchmarks" / "real_fraction").glob("*.yaml"))
 SHORT = {
     "pretrain": {"steps": 2, "batch_size": 4},

@@ -91,8 +91,16 @@ def imported_distributions() -> set[str]:
 
 
 def test_what_is_imported_is_declared_and_the_reverse(checkout: Path) -> None:
-    declared = {normal(re.match(r"[\w.-]+", line)[0]) for line in project(checkout)["dependencies"]}
+    metadata = project(checkout)
+    extras = {name: lines for name, lines in metadata["optional-dependencies"].items() if name != "dev"}
+    lines = [*metadata["dependencies"], *(line for extra in extras.values() for line in extra)]
+    declared = {normal(re.match(r"[\w.-]+", line)[0]) for line in lines}
     assert imported_distributions() == declared - INDIRECT
+
+
+def test_tests_have_every_extra(checkout: Path) -> None:
+    optional = project(checkout)["optional-dependencies"]
+    assert {line for name, lines in optional.items() if name != "dev" for line in lines} <= {*optional["dev"]}
 
 
 def test_every_dependency_has_a_floor_and_a_reason(checkout: Path) -> None:

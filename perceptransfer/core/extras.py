@@ -15,6 +15,4 @@ def require(extra: str, *modules: str) -> None:
     """
     missing = [name for name in modules if importlib.util.find_spec(name) is None]
     if missing:
-        raise MissingExtraError(
-            f"not installed: {', '.join(missing)}", remedy=f'pip install "perceptransfer[{extra}]"'
-        )
+        raise MissingExtraError(f"not installed: {', '.join(missing)}", remedy=f'pip install "perceptransfer[{extra}]"')

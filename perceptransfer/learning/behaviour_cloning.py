@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import lightning as L
 import torch
@@ -51,7 +52,7 @@ class BehaviourCloningModule(L.LightningModule):
         if self.encoder is not None and not any(item.requires_grad for item in self.encoder.parameters()):
             self.encoder.eval()
 
-    def configure_optimizers(self) -> object:
+    def configure_optimizers(self) -> Any:
         return self.optim.build(self.parameters())
 
 

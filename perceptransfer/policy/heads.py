@@ -91,7 +91,7 @@ class ChunkHead(PolicyHead):
 
     def predict(self, features: Tensor) -> Tensor:
         flat: Tensor = self.layers(self.inputs(features))
-        return flat.unflatten(-1, (self.horizon, self.action_dim))
+        return flat.reshape(*flat.shape[:-1], self.horizon, self.action_dim)
 
 
 def _layers(dim: int, hidden: Sequence[int], out: int, dropout: float) -> nn.Sequential:

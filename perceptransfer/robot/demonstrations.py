@@ -118,9 +118,7 @@ def read_demonstrations(path: Path) -> DemonstrationFile:
     except DataError:
         raise
     except (OSError, KeyError, RuntimeError, ValueError) as error:
-        raise DataError(
-            f"not a readable file of demonstrations ({error})", where=path, remedy=_REMEDY
-        ) from error
+        raise DataError(f"not a readable file of demonstrations ({error})", where=path, remedy=_REMEDY) from error
 
 
 def _read(file: Any, path: Path) -> DemonstrationFile:

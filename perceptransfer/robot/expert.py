@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from perceptransfer.robot.arrays import Floats
-from perceptransfer.robot.worlds.model import LINK, PUCK_RADIUS, SPEED, TIP_RADIUS
+from perceptransfer.robot.worlds.kinematics import jacobian
+from perceptransfer.robot.worlds.model import PUCK_RADIUS, SPEED, TIP_RADIUS
 
 Expert = Callable[[Mapping[str, Any]], Floats]
 _DAMPING = 0.03  # m, of the inverse: keeps speeds bounded where the arm is nearly straight
@@ -20,10 +21,8 @@ def joint_speeds(joints: Floats, velocity: Floats) -> Floats:
 
     Damped least squares, ``Jᵀ(JJᵀ + λ²)⁻¹ v`` (Nakamura & Hanafusa 1986).
     """
-    first, both = joints[0], joints[0] + joints[1]
-    fore = LINK * np.array([-np.sin(both), np.cos(both)])
-    jacobian = np.column_stack([LINK * np.array([-np.sin(first), np.cos(first)]) + fore, fore])
-    speeds = jacobian.T @ np.linalg.solve(jacobian @ jacobian.T + _DAMPING**2 * np.eye(2), velocity)
+    matrix = jacobian(joints)
+    speeds = matrix.T @ np.linalg.solve(matrix @ matrix.T + _DAMPING**2 * np.eye(2), velocity)
     return np.asarray(speeds / max(1.0, float(np.abs(speeds).max()) / SPEED), dtype=np.float64)
 
 

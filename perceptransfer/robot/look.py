@@ -75,9 +75,7 @@ class Look:
         count = round(values["distractors.count"])
         own = [key for key in self.ranges if key.startswith("distractors.")]
         objects = tuple({key: self._draw(seed, key, i) for key in own} for i in range(count))
-        patterns = {
-            key: names[derive_seed(seed, key, "texture") % len(names)] for key, names in self.textures.items()
-        }
+        patterns = {key: names[derive_seed(seed, key, "texture") % len(names)] for key, names in self.textures.items()}
         return Appearance(values, objects, patterns, seed)
 
     def changed(self, ranges: Mapping[str, Range | float], name: str | None = None) -> Look:
@@ -159,9 +157,7 @@ class Look:
 
     def _unknown(self, key: str, known: list[str]) -> NoReturn:
         near = difflib.get_close_matches(key, known, n=3, cutoff=0.4) or known[:3]
-        raise ConfigError(
-            "unknown key", where=self.name or None, key=key, remedy=f"did you mean {', '.join(near)}?"
-        )
+        raise ConfigError("unknown key", where=self.name or None, key=key, remedy=f"did you mean {', '.join(near)}?")
 
 
 def _limits(key: str) -> str:

@@ -53,7 +53,7 @@ class Slots:
 
     def reset(self, episodes: Sequence[Episode]) -> list[Tick]:
         """Begin ``len(episodes)`` episodes, ``count`` at most, in the first slots."""
-        return self._all("reset", {i: episode for i, episode in enumerate(episodes)})
+        return self._all("reset", dict(enumerate(episodes)))
 
     def step(self, actions: Mapping[int, Floats]) -> dict[int, Tick]:
         """Step the named slots."""

@@ -18,13 +18,12 @@ from perceptransfer.robot.look import Look
 from perceptransfer.robot.worlds.camera import Camera, light_scene, place_camera, project
 from perceptransfer.robot.worlds.model import (
     ARM_HEIGHT,
-    JOINT_LIMITS,
-    LINK,
     PHYSICS_STEP,
     SPEED,
     TARGET_RADIUS,
     compiled,
 )
+from perceptransfer.robot.worlds.sensing import read_sensors
 from perceptransfer.robot.worlds.servo import Servo
 
 Region = Literal["inside", "held_out", "edge"]
@@ -45,7 +44,8 @@ class ArmWorld(gymnasium.Env[Observation, Floats], ABC):
     """A two-joint arm over a table, driven by joint speeds at 20 Hz.
 
     Action: speed of shoulder and elbow, rad/s, in a box of ±2. Observation: ``image`` ``uint8 [size, size, 3]``
-    (left out with ``size=0``) and ``proprio`` (joint angles in rad, joint speeds in rad/s). ``info`` holds
+    (left out with ``size=0``) and ``proprio`` (joint angles in rad, joint speeds in rad/s, the tip's x, y in m
+    that follow from the angles). ``info`` holds
 
     - ``measured``: what sensors would say, by name: ``joint_position`` (rad), ``joint_speed`` (rad/s),
       ``joint_torque`` (N·m), ``tip_position`` (x, y, z in m), ``tip_speed`` (m/s), ``contact_force`` (N, at the tip),
@@ -57,7 +57,6 @@ class ArmWorld(gymnasium.Env[Observation, Floats], ABC):
     the distance to the goal in m. Close a world that has drawn pictures.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": []}
     dt: ClassVar[float] = 0.05
     hold: ClassVar[int] = 5
     limit: ClassVar[int]
@@ -75,9 +74,7 @@ class ArmWorld(gymnasium.Env[Observation, Floats], ABC):
         self._substeps = round(self.dt / PHYSICS_STEP)
         self._tip = self.model.site("tip").id
         self.dynamics = dynamics or Dynamics()
-        spaces: dict[str, gymnasium.Space[Any]] = {
-            "proprio": gymnasium.spaces.Box(-np.inf, np.inf, (4,), np.float64)
-        }
+        spaces: dict[str, gymnasium.Space[Any]] = {"proprio": gymnasium.spaces.Box(-np.inf, np.inf, (6,), np.float64)}
         if size:
             spaces["image"] = gymnasium.spaces.Box(0, 255, (size, size, 3), np.uint8)
         self.observation_space = gymnasium.spaces.Dict(spaces)
@@ -155,17 +152,7 @@ class ArmWorld(gymnasium.Env[Observation, Floats], ABC):
 
     def measured(self) -> dict[str, Any]:
         """What the arm's sensors say now; see the class."""
-        speed = np.zeros(6)
-        mujoco.mj_objectVelocity(self.model, self.data, mujoco.mjtObj.mjOBJ_SITE, self._tip, speed, 0)
-        return {
-            "joint_position": self.data.qpos[:2].copy(),
-            "joint_speed": self.data.qvel[:2].copy(),
-            "joint_torque": self.data.actuator_force.copy(),
-            "tip_position": self.data.site_xpos[self._tip].copy(),
-            "tip_speed": float(np.linalg.norm(speed[3:])),
-            "contact_force": self._contact_force(),
-            "time": float(self.data.time),
-        }
+        return read_sensors(self.model, self.data)
 
     def segmentation(self) -> Pixels:
         """Geom of every pixel plus one (see `Camera.segmentation`), of the present state."""
@@ -202,7 +189,8 @@ class ArmWorld(gymnasium.Env[Observation, Floats], ABC):
         mujoco.mj_setConst(self.model, self.data)
 
     def _observe(self) -> Observation:
-        observation: Observation = {"proprio": np.concatenate([self.data.qpos[:2], self.data.qvel[:2]])}
+        tip = self.data.site_xpos[self._tip][:2]
+        observation: Observation = {"proprio": np.concatenate([self.data.qpos[:2], self.data.qvel[:2], tip])}
         if self.size:
             observation["image"] = self._eye().picture(self._delayed())
         return observation
@@ -218,13 +206,6 @@ class ArmWorld(gymnasium.Env[Observation, Floats], ABC):
         mujoco.mj_camlight(self.model, self._seen)
         return self._seen
 
-    def _contact_force(self) -> float:
-        total, force = 0.0, np.zeros(6)
-        for i in range(self.data.ncon):
-            mujoco.mj_contactForce(self.model, self.data, i, force)
-            total += float(np.linalg.norm(force[:3]))
-        return total
-
     def _info(self) -> dict[str, Any]:
         return {
             "measured": self.measured(),
@@ -237,22 +218,3 @@ class ArmWorld(gymnasium.Env[Observation, Floats], ABC):
     def describe(self) -> dict[str, Any]:
         """Plain data from which an equal world is made, for files of demonstrations."""
         return {"world": self.name, "size": self.size, "dynamics": asdict(self.dynamics), "look": self.look.to_dict()}
-
-
-def tip_of(joints: Floats | tuple[float, float]) -> Floats:
-    """Tip (x, y in m) at joint angles (rad)."""
-    first, both = joints[0], joints[0] + joints[1]
-    return LINK * np.array([np.cos(first) + np.cos(both), np.sin(first) + np.sin(both)])
-
-
-def joints_at(radius: float, angle: float) -> tuple[float, float]:
-    """Joint angles (rad) that put the tip at a distance (m) and direction (rad) from the base, elbow to the right."""
-    elbow = 2 * np.arccos(radius / (2 * LINK))
-    return float(angle - elbow / 2), float(elbow)
-
-
-def within_limits(joints: tuple[float, float], margin: float = 0.02) -> bool:
-    """Whether joint angles keep ``margin`` (rad) from their limits."""
-    return all(
-        low + margin <= angle <= high - margin for angle, (low, high) in zip(joints, JOINT_LIMITS, strict=True)
-    )

@@ -153,7 +153,7 @@ def place_camera(model: mujoco.MjModel, draw: Mapping[str, float]) -> None:
     pan, tilt, roll = (np.deg2rad(draw[f"camera.{name}"]) for name in ("pan", "tilt", "roll"))
     frame = _turn(2, pan) @ axes @ _turn(0, tilt) @ _turn(2, roll)
     camera = model.camera("camera")
-    camera.pos[:] = place + (draw["camera.dx"], draw["camera.dy"], draw["camera.dz"])
+    camera.pos[:] = place + [draw[f"camera.{name}"] for name in ("dx", "dy", "dz")]
     mujoco.mju_mat2Quat(camera.quat, frame.ravel())
     camera.fovy[:] = draw["camera.fov"]
 
@@ -171,4 +171,5 @@ def project(model: mujoco.MjModel, data: mujoco.MjData, points: Floats, size: in
     """Pixel (column, row) of points ``[n, 3]`` in m; whole numbers are pixel centres, ``[n, 2]``."""
     seen = (points - data.cam_xpos[0]) @ data.cam_xmat[0].reshape(3, 3)
     focal = size / 2 / np.tan(np.deg2rad(model.cam_fovy[0]) / 2)
-    return np.column_stack([seen[:, 0], -seen[:, 1]]) / -seen[:, 2:] * focal + (size - 1) / 2
+    pixels = np.column_stack([seen[:, 0], -seen[:, 1]]) / -seen[:, 2:] * focal + (size - 1) / 2
+    return np.asarray(pixels, dtype=np.float64)

@@ -37,9 +37,7 @@ def xml(size: int, target_radius: float, puck: bool) -> str:
         for name in ("table", "floor")
     )
     paints = "".join(f'<material name="{name}"/>' for name in ("link", "joint", "tip", "target", "puck"))
-    objects = "".join(
-        f'<geom name="object{i}" type="box" size="0.02 0.02 0.01" pos="0 0 -1"/>' for i in range(OBJECTS)
-    )
+    objects = "".join(f'<geom name="object{i}" type="box" size="0.02 0.02 0.01" pos="0 0 -1"/>' for i in range(OBJECTS))
     (low1, high1), (low2, high2) = JOINT_LIMITS
     return f"""
 <mujoco model="arm">

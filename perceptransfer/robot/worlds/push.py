@@ -7,7 +7,8 @@ from typing import ClassVar
 import numpy as np
 
 from perceptransfer.robot.arrays import Floats
-from perceptransfer.robot.worlds.base import ArmWorld, Region, Start, joints_at, tip_of, within_limits
+from perceptransfer.robot.worlds.base import ArmWorld, Region, Start
+from perceptransfer.robot.worlds.kinematics import joints_at, tip_of, within_limits
 
 CLEAR = 0.08  # m between tip and puck at the start
 
@@ -16,8 +17,8 @@ class Push(ArmWorld):
     """Success: the puck's middle is within 3.5 cm of the disc's for a quarter of a second, within 10 s.
 
     Regions: the puck lies 22 to 28 cm from the base in a fan of ±35°. ``inside``: the disc is 8 to 14 cm from the puck
-    in any direction but the sector from 30° to 90°, and 20 to 31 cm from the base; ``held_out``: in the sector from 35°
-    to 85°; ``edge``: 31.5 to 33.5 or 17 to 19.5 cm from the base.
+    in any direction but the sector from 45° to 75°, and 20 to 31 cm from the base; ``held_out``: in the sector from 48°
+    to 72°; ``edge``: 31.5 to 33.5 or 17 to 19.5 cm from the base.
     """
 
     name: ClassVar[str] = "push"
@@ -31,7 +32,7 @@ class Push(ArmWorld):
         """Draw until puck, disc and arm are where they may be."""
         while True:
             puck = _polar(rng.uniform(0.22, 0.28), rng.uniform(-35, 35))
-            angle = rng.uniform(35, 85) if region == "held_out" else rng.uniform(90, 390)
+            angle = rng.uniform(48, 72) if region == "held_out" else rng.uniform(75, 405)
             target = puck + _polar(rng.uniform(0.08, 0.14), angle)
             joints = joints_at(rng.uniform(0.16, 0.35), np.deg2rad(rng.uniform(-50, 50)))
             apart = np.hypot(*(tip_of(joints) - puck)) > CLEAR
