@@ -30,9 +30,11 @@ class Condition:
 
 @dataclass(frozen=True)
 class Row:
-    """One episode: ``distance`` to the goal at the end (m), ``steps`` taken, ``perception_error`` (m, mean over the
-    episode; None for a policy that estimates nothing).
-    """  # noqa: D205 - one sentence
+    """One episode.
+
+    ``distance`` to the goal at the end (m), ``steps`` taken, ``perception_error`` (m, mean over the episode; None for a
+    policy that estimates nothing).
+    """
 
     condition: str
     panel: str

@@ -9,7 +9,7 @@ import numpy as np
 from perceptransfer.core.errors import ConfigError
 from perceptransfer.core.seeding import derive_seed
 from perceptransfer.robot.worlds import WORLDS, Start
-from perceptransfer.robot.worlds.base import Region
+from perceptransfer.robot.worlds.start import Region
 
 PANELS: dict[str, Region] = {
     "train": "inside", "validation": "inside", "test": "inside", "held_out": "held_out", "edge": "edge",

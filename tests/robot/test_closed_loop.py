@@ -12,7 +12,7 @@ from PIL import Image
 from perceptransfer.core.errors import ActionError, OutputError, PerceptransferError
 from perceptransfer.core.seeding import seed_everything
 from perceptransfer.learning import Optim
-from perceptransfer.learning.behaviour_cloning import chunked, clone
+from perceptransfer.learning.behaviour_cloning import clone
 from perceptransfer.policy import ChunkHead, MLPHead
 from perceptransfer.robot.arrays import Floats
 from perceptransfer.robot.closed_loop import Condition, Row, conditions, evaluate, evaluate_all
@@ -23,6 +23,7 @@ from perceptransfer.robot.look import Look
 from perceptransfer.robot.panels import panel
 from perceptransfer.robot.policies import HeadPolicy, Observations
 from perceptransfer.robot.report import filmstrip, markdown, summarize
+from perceptransfer.robot.training import columns
 from perceptransfer.robot.worlds import Reach
 
 
@@ -125,13 +126,7 @@ def test_standard_conditions() -> None:
 
 def cloned(head: MLPHead | ChunkHead) -> HeadPolicy:
     demos = collect(Reach(size=0), panel("reach", "train", 50).starts)
-    columns = {"features": torch.tensor(np.concatenate([demo.obs["state"] for demo in demos])).float()}
-    if head.horizon == 1:
-        columns["action"] = torch.tensor(np.concatenate([demo.actions for demo in demos]))
-    else:
-        pairs = [chunked(torch.tensor(demo.actions), head.horizon) for demo in demos]
-        columns["action"], columns["mask"] = (torch.cat(column) for column in zip(*pairs, strict=True))
-    clone(head, columns, Optim(400, lr=2e-3), seed=0, batch_size=128)
+    clone(head, columns(demos, ("state",), horizon=head.horizon), Optim(400, lr=2e-3), seed=0, batch_size=128)
     return HeadPolicy(head)
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, Literal
+from dataclasses import asdict
+from typing import Any, ClassVar
 
 import gymnasium
 import mujoco
@@ -25,19 +25,9 @@ from perceptransfer.robot.worlds.model import (
 )
 from perceptransfer.robot.worlds.sensing import read_sensors
 from perceptransfer.robot.worlds.servo import Servo
+from perceptransfer.robot.worlds.start import Region, Start
 
-Region = Literal["inside", "held_out", "edge"]
 Observation = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Start:
-    """Where an episode begins: joint angles (rad), target and puck (x, y in m), and the seed of its appearance."""
-
-    joints: tuple[float, float]
-    target: tuple[float, float]
-    puck: tuple[float, float] | None
-    seed: int
 
 
 class ArmWorld(gymnasium.Env[Observation, Floats], ABC):
@@ -92,9 +82,10 @@ class ArmWorld(gymnasium.Env[Observation, Floats], ABC):
     def reset(
         self, *, seed: int | None = None, options: Mapping[str, Any] | None = None
     ) -> tuple[Observation, dict[str, Any]]:
-        """Begin at ``options["start"]`` (a `Start`), or at a random one inside; ``dynamics`` and ``look`` in the
-        options replace those of the world from now on.
-        """  # noqa: D205 - one sentence
+        """Begin an episode at ``options["start"]`` (a `Start`), or at a random one inside.
+
+        ``dynamics`` and ``look`` in the options replace those of the world from now on.
+        """
         super().reset(seed=seed)
         options = dict(options or {})
         self.look, self.dynamics = options.get("look", self.look), options.get("dynamics", self.dynamics)
@@ -137,9 +128,11 @@ class ArmWorld(gymnasium.Env[Observation, Floats], ABC):
         return self._observe(), -distance, success, self._ticks >= self.limit and not success, self._info()
 
     def labels(self) -> dict[str, Floats]:
-        """What only a simulator knows: ``target``, ``puck`` (x, y in m; the puck if there is one), ``tip`` (x, y, z in
-        m), and ``keypoints`` ``[k, 2]``, the pixels (column, row) of base, elbow, tip, target and puck.
-        """  # noqa: D205 - one sentence
+        """What only a simulator knows.
+
+        ``target``, ``puck`` (x, y in m; the puck if there is one), ``tip`` (x, y, z in m), and ``keypoints``
+        ``[k, 2]``, the pixels (column, row) of base, elbow, tip, target and puck.
+        """
         elbow = self.data.body("fore").xpos
         points = [np.array([0.0, 0.0, ARM_HEIGHT]), elbow, self.data.site_xpos[self._tip]]
         points.append(np.array([*self.start.target, 0.0]))

@@ -7,8 +7,9 @@ from typing import ClassVar
 import numpy as np
 
 from perceptransfer.robot.arrays import Floats
-from perceptransfer.robot.worlds.base import ArmWorld, Region, Start
+from perceptransfer.robot.worlds.base import ArmWorld
 from perceptransfer.robot.worlds.kinematics import joints_at, tip_of, within_limits
+from perceptransfer.robot.worlds.start import Region, Start
 
 APART = 0.08  # m between tip and target at the start, so that no episode begins solved
 
