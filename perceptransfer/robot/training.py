@@ -61,5 +61,5 @@ def columns(
 
 def _encoded(pictures: Tensor, encode: Callable[[Tensor], Tensor], batch_size: int) -> Tensor:
     with torch.inference_mode():
-        parts = [encode(part.permute(0, 3, 1, 2).float() / 255) for part in pictures.split(batch_size)]
+        parts = [encode(part.permute(0, 3, 1, 2).float() / 255) for part in torch.split(pictures, batch_size)]
     return torch.cat(parts).clone()  # a clone is no inference tensor, which training could not save for its gradients

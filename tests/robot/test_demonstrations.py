@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 from perceptransfer.core.errors import DataError, OutputError
-from perceptransfer.robot.collect import collect, env_args
+from perceptransfer.robot.collect import collect, env_args, true_state
 from perceptransfer.robot.demonstrations import Demonstration, read_demonstrations, write_demonstrations
 from perceptransfer.robot.look import Look
 from perceptransfer.robot.panels import panel
-from perceptransfer.robot.worlds import Reach
+from perceptransfer.robot.worlds import Push, Reach
 
 ARGS = {"env_name": "perceptransfer/reach", "type": 2, "env_kwargs": {"size": 8}}
 
@@ -162,3 +162,12 @@ def test_the_record_is_what_the_expert_wanted_not_what_was_done() -> None:
     assert all(np.abs(item.actions - item.extra["action.executed"]).mean() > 0.2 for item in noisy)
     again = collect(world, panel("reach", "train").starts[:3], noise=0.4)
     assert all(np.array_equal(one.states, other.states) for one, other in zip(noisy, again, strict=True))
+
+
+def test_the_true_state_of_a_push_holds_the_ways_to_go() -> None:
+    world = Push(size=0)
+    observation, info = world.reset(options={"start": panel("push", "train").starts[0]})
+    state, tip = true_state(observation, info), info["labels"]["tip"][:2]
+    assert state.shape == (14,) and state[:6] == pytest.approx(observation["proprio"])
+    assert tip + state[10:12] == pytest.approx(world.start.puck)
+    assert tip + state[10:12] + state[12:14] == pytest.approx(world.start.target)
