@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -115,12 +116,13 @@ class _Remote:
         other.close()
 
     def send(self, call: str, items: Mapping[int, Any]) -> None:
-        self._pipe.send((call, items))
+        with contextlib.suppress(BrokenPipeError):  # the worker died; `receive` says so
+            self._pipe.send((call, items))
 
     def receive(self) -> dict[int, Tick]:
         try:
             answer = self._pipe.recv()
-        except EOFError:
+        except (EOFError, ConnectionResetError):
             raise PerceptransferError(
                 f"a worker process died (exit code {self._process.exitcode})", remedy="try again with workers=0"
             ) from None
