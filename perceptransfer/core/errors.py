@@ -117,3 +117,11 @@ class ProtocolError(PerceptransferError):
 
 class MissingExtraError(PerceptransferError):
     """An optional dependency that is not installed; the remedy holds the install command."""
+
+
+class ActionError(PerceptransferError):
+    """An action that cannot be carried out: NaN, infinite, or of another shape."""
+
+
+class RenderError(PerceptransferError):
+    """No way to draw images on this machine; the remedy names what to install."""

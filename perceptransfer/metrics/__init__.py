@@ -28,6 +28,8 @@ from perceptransfer.metrics.prior import bbse as bbse
 from perceptransfer.metrics.prior import class_shares as class_shares
 from perceptransfer.metrics.prior import em_prior as em_prior
 from perceptransfer.metrics.prior import prior_shift as prior_shift
+from perceptransfer.metrics.proportion import Proportion as Proportion
+from perceptransfer.metrics.proportion import wilson as wilson
 from perceptransfer.metrics.rates import RateInterval as RateInterval
 from perceptransfer.metrics.rates import rate_interval as rate_interval
 from perceptransfer.metrics.rates import rule_of_three as rule_of_three

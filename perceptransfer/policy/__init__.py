@@ -13,17 +13,25 @@ if TYPE_CHECKING:
     from perceptransfer.policy.bundle import load_encoder as load_encoder
     from perceptransfer.policy.bundle import verify_bundle as verify_bundle
     from perceptransfer.policy.cache import FeatureCache as FeatureCache
+    from perceptransfer.policy.chunks import RecedingHorizon as RecedingHorizon
+    from perceptransfer.policy.chunks import TemporalEnsemble as TemporalEnsemble
     from perceptransfer.policy.contract import Contract as Contract
     from perceptransfer.policy.contract import read_contract as read_contract
     from perceptransfer.policy.frozen import Encoded as Encoded
     from perceptransfer.policy.frozen import FrozenEncoder as FrozenEncoder
+    from perceptransfer.policy.heads import ChunkHead as ChunkHead
+    from perceptransfer.policy.heads import MLPHead as MLPHead
+    from perceptransfer.policy.heads import Normalizer as Normalizer
+    from perceptransfer.policy.heads import PolicyHead as PolicyHead
     from perceptransfer.policy.image_spec import ImageSpec as ImageSpec
 
 _FILES = {
     "bundle": ("load", "load_encoder", "verify_bundle"),
     "cache": ("FeatureCache",),
+    "chunks": ("RecedingHorizon", "TemporalEnsemble"),
     "contract": ("Contract", "read_contract"),
     "frozen": ("Encoded", "FrozenEncoder"),
+    "heads": ("ChunkHead", "MLPHead", "Normalizer", "PolicyHead"),
     "image_spec": ("ImageSpec",),
 }
 _HOME = {name: f"perceptransfer.policy.{file}" for file, names in _FILES.items() for name in names}

@@ -1,0 +1,79 @@
+"""What is evaluated in closed loop: a function of a batch of observations, with or without a network in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from perceptransfer.policy import PolicyHead, RecedingHorizon, TemporalEnsemble
+from perceptransfer.robot.arrays import Floats
+
+Observations = Mapping[str, NDArray[Any]]
+
+
+class Policy(Protocol):
+    """Anything that acts on batches.
+
+    ``keys`` names what it sees: ``image``, ``proprio``, or ``state`` (the simulator's truth, for ceilings only);
+    nothing else is handed to it, and without ``image`` nothing is rendered.
+    """
+
+    keys: tuple[str, ...]
+
+    def reset(self, count: int) -> None:
+        """Forget everything: ``count`` episodes begin."""
+
+    def act(self, observations: Observations) -> Floats:
+        """Joint speeds ``[B, 2]`` in rad/s."""
+
+    def estimate(self) -> Floats | None:
+        """Where it took the target to be on the last call, ``[B, 2]`` in m, or None if it has no such opinion."""
+
+
+class HeadPolicy:
+    """A policy head on encoded pictures and other observations.
+
+    ``keys`` are joined in order into the head's input; ``image`` passes through ``encode`` (``float [B, 3, H, W]`` in
+    0..1 to ``[B, E]``). ``target`` says which columns of the encoder's output are the target's place, if any are.
+    A `ChunkHead` acts through ``chunks`` (by default the temporal ensemble).
+    """
+
+    def __init__(
+        self,
+        head: PolicyHead,
+        keys: Sequence[str] = ("state",),
+        encode: Callable[[Tensor], Tensor] | None = None,
+        target: slice | None = None,
+        chunks: RecedingHorizon | TemporalEnsemble | None = None,
+    ) -> None:
+        self.head, self.keys, self.encode, self.target = head.eval(), tuple(keys), encode, target
+        self.chunks = chunks if chunks is not None else TemporalEnsemble() if head.horizon > 1 else None
+        self._estimate: Floats | None = None
+
+    def reset(self, count: int) -> None:
+        self._estimate = None
+        if self.chunks is not None:
+            self.chunks.reset()
+
+    def act(self, observations: Observations) -> Floats:
+        with torch.inference_mode():
+            found = self.head(torch.cat([self._column(key, observations[key]) for key in self.keys], 1))
+            action = found if self.chunks is None else self.chunks.act(found)
+        return np.asarray(action.numpy(), dtype=np.float64)
+
+    def estimate(self) -> Floats | None:
+        return self._estimate
+
+    def _column(self, key: str, values: NDArray[Any]) -> Tensor:
+        if key != "image":
+            return torch.from_numpy(values).float()
+        assert self.encode is not None
+        encoded = self.encode(torch.from_numpy(values).permute(0, 3, 1, 2).float() / 255)
+        if self.target is not None:
+            self._estimate = np.asarray(encoded[:, self.target].numpy(), dtype=np.float64)
+        return encoded
