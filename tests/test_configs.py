@@ -85,7 +85,9 @@ def test_the_control_of_identical_domains_changes_the_real_side_only() -> None:
     made = parser.instantiate(parser.parse_args(["--config", str(full), "--config", str(control)]))
     synthetic, real = made.data.synthetic, made.data.real
     assert synthetic.ranges() == real.ranges() and synthetic.seed != real.seed
-    assert round(real.count * real.test_share) == 797 == real.count - 1000, "as many as there are scanned digits"
+    test = round(real.count * real.test_share)
+    assert test == 797, "as many as of the scanned digits"
+    assert real.count - test == round(0.9 * synthetic.count), "as many to train on as synthetic ones"
 
 
 def test_the_embedded_default_runs(tmp_path: Path) -> None:

@@ -82,7 +82,7 @@ def test_a_policy_needs_torch_only() -> None:
     import subprocess
     import sys
 
-    code = "import sys, perceptransfer.policy; print(*{name.split('.')[0] for name in sys.modules})"
+    code = "import sys, perceptransfer.policy.heads; print(*{name.split('.')[0] for name in sys.modules})"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert "torch" in loaded
     assert not {"lightning", "timm", "albumentations", "jsonargparse", "mujoco"} & set(loaded)
