@@ -12,7 +12,7 @@ from typing import Any
 
 from perceptransfer.core.errors import RenderError
 
-BACKENDS = ("egl", "osmesa")
+BACKENDS = ("cgl",) if sys.platform == "darwin" else ("egl", "osmesa")
 _PROBE = "import importlib; importlib.import_module('mujoco.{name}').GLContext(8, 8).make_current()"
 REMEDY = "apt-get install libegl1 libgl1-mesa-dri (EGL), or libosmesa6 (OSMesa)"
 
