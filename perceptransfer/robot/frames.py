@@ -61,7 +61,9 @@ def draw_frames(world: str, look: Look, count: int, *, seed: int = 0, size: int 
 def _chunk(job: tuple[str, Look, int, int, int]) -> Frames:
     name, look, count, seed, size = job
     world, rng = WORLDS[name](look, size=size), np.random.default_rng(seed)
-    images, keypoints, pose = [], [], []
+    images: list[Pixels] = []
+    keypoints: list[Floats] = []
+    pose: list[Floats] = []
     try:
         while len(images) < count:
             start = world.draw_start(rng, "inside")
