@@ -16,6 +16,9 @@ commands:
   ledger      verify or show the record of what was computed from what
   export      a checkpoint's frozen encoder for a robot: timm folder, ONNX, torch program, with proof of equality
   verify      check an exported encoder: hashes and golden output
+  policy demos     let a scripted expert show a task in a simulated world (extra robot)
+  policy train     clone demonstrations on the features of a frozen encoder
+  policy evaluate  success in closed loop: both looks, held-out starts, edge, delays
 
   perceptransfer COMMAND --help         all options of a command
   perceptransfer COMMAND --print_config the configuration as YAML, to be edited and given back by --config
@@ -34,9 +37,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         print(f"perceptransfer {version('perceptransfer')}")
         return 0
-    if words[0] not in ("benchmark", "run", "report", "ledger", "export", "verify"):
-        print(f"error: unknown command {words[0]!r}\n\n{HELP}", end="", file=sys.stderr)
+    count = 2 if words[0] == "policy" else 1
+    command = " ".join(words[:count])
+    if f"\n  {command}  " not in HELP:
+        print(f"error: unknown command {command!r}\n\n{HELP}", end="", file=sys.stderr)
         return 2
     from perceptransfer.cli.parse import call
 
-    return call(words[0], words[1:])
+    return call(command, words[count:])

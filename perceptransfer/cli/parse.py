@@ -27,6 +27,8 @@ FUNCTIONS: dict[str, Callable[..., int]] = {
     "export": bundles.export,
     "verify": bundles.verify,
 }
+POLICY = {"policy demos": "demos", "policy train": "train", "policy evaluate": "try_out"}
+"""Commands whose functions need the extra ``robot``, which is imported when one of them is called."""
 WITH_DEFAULT_CONFIG = {"benchmark", "run"}
 
 
@@ -41,9 +43,23 @@ def _load(text: str) -> object:
 set_loader("yaml", _load, exceptions=(yaml.YAMLError,))
 
 
+def function_of(command: str) -> Callable[..., int]:
+    """What a command calls.
+
+    Raises:
+        MissingExtraError: the command needs an extra that is not installed.
+    """
+    if command in FUNCTIONS:
+        return FUNCTIONS[command]
+    from perceptransfer.cli import policies
+
+    function: Callable[..., int] = getattr(policies, POLICY[command])
+    return function
+
+
 def parser_for(command: str) -> ArgumentParser:
     """Parser whose options are the arguments of the command's function."""
-    function = FUNCTIONS[command]
+    function = function_of(command)
     parser = ArgumentParser(prog=f"perceptransfer {command}", description=(function.__doc__ or "").split("\n\n")[0])
     if command in WITH_DEFAULT_CONFIG:
         parser.add_argument(
@@ -65,7 +81,7 @@ def call(command: str, words: Sequence[str]) -> int:
         parser = parser_for(command)
         config = parser.parse_args(words)
         config.pop("config", None)
-        return FUNCTIONS[command](**vars(_instantiate(parser, config)))
+        return function_of(command)(**vars(_instantiate(parser, config)))
     except PerceptransferError as error:
         print(f"error: {type(error).__name__}: {error}", file=sys.stderr)
         return error.exit_code

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from perceptransfer.policy.heads import Normalizer as Normalizer
     from perceptransfer.policy.heads import PolicyHead as PolicyHead
     from perceptransfer.policy.image_spec import ImageSpec as ImageSpec
+    from perceptransfer.policy.saved import PolicyDescription as PolicyDescription
+    from perceptransfer.policy.saved import load_policy as load_policy
+    from perceptransfer.policy.saved import save_policy as save_policy
 
 _FILES = {
     "bundle": ("load", "load_encoder", "verify_bundle"),
@@ -33,6 +36,7 @@ _FILES = {
     "frozen": ("Encoded", "FrozenEncoder"),
     "heads": ("ChunkHead", "MLPHead", "Normalizer", "PolicyHead"),
     "image_spec": ("ImageSpec",),
+    "saved": ("PolicyDescription", "load_policy", "save_policy"),
 }
 _HOME = {name: f"perceptransfer.policy.{file}" for file, names in _FILES.items() for name in names}
 

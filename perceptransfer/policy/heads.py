@@ -70,6 +70,7 @@ class MLPHead(PolicyHead):
 
     def __init__(self, dim: int, action_dim: int, hidden: Sequence[int] = (256, 256), dropout: float = 0.0) -> None:
         super().__init__(dim, action_dim)
+        self.hidden = tuple(hidden)
         self.layers = _layers(dim, hidden, action_dim, dropout)
 
     def predict(self, features: Tensor) -> Tensor:
@@ -87,6 +88,7 @@ class ChunkHead(PolicyHead):
         self, dim: int, action_dim: int, horizon: int = 8, hidden: Sequence[int] = (256, 256), dropout: float = 0.0
     ) -> None:
         super().__init__(dim, action_dim, horizon)
+        self.hidden = tuple(hidden)
         self.layers = _layers(dim, hidden, horizon * action_dim, dropout)
 
     def predict(self, features: Tensor) -> Tensor:

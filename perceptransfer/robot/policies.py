@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from perceptransfer.policy import PolicyHead, RecedingHorizon, TemporalEnsemble
+from perceptransfer.policy import FrozenEncoder, PolicyHead, RecedingHorizon, TemporalEnsemble
 from perceptransfer.robot.arrays import Floats
 
 Observations = Mapping[str, NDArray[Any]]
@@ -33,6 +33,21 @@ class Policy(Protocol):
 
     def estimate(self) -> Floats | None:
         """Where it took the target to be on the last call, ``[B, 2]`` in m, or None if it has no such opinion."""
+
+
+def frozen_features(encoder: FrozenEncoder, part: slice | None = None) -> Callable[[Tensor], Tensor]:
+    """``pooled`` of a bundle's encoder for pictures ``float [B, 3, H, W]`` in 0..1, as `HeadPolicy` hands them on.
+
+    With ``part`` only those columns. Of a `KeypointEncoder` the pose alone: places in the image move with the camera,
+    which demonstrations from one camera never show a head, and through them it fails in another room.
+    """
+
+    def encode(images: Tensor) -> Tensor:
+        pixels = (images * 255).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous()
+        pooled = torch.as_tensor(encoder(pixels if encoder.backend == "torch" else pixels.numpy()).pooled)
+        return pooled if part is None else pooled[:, part]
+
+    return encode
 
 
 class HeadPolicy:

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from perceptransfer.cli import main
-from perceptransfer.cli.parse import FUNCTIONS, parser_for
+from perceptransfer.cli.parse import FUNCTIONS, POLICY, parser_for
 
 QUICK = [["--help"], ["--version"], []]
 
@@ -30,10 +30,10 @@ def test_help_and_version_load_nothing_heavy(words: list[str]) -> None:
 def test_help_names_every_command() -> None:
     from perceptransfer.cli import HELP
 
-    assert all(f"\n  {command}" in HELP for command in FUNCTIONS)
+    assert all(f"\n  {command}  " in HELP for command in [*FUNCTIONS, *POLICY])
 
 
-@pytest.mark.parametrize("command", FUNCTIONS)
+@pytest.mark.parametrize("command", [*FUNCTIONS, *POLICY])
 def test_every_option_is_documented(command: str) -> None:
     for action in parser_for(command)._actions:
         assert action.help, f"{command} {action.option_strings or action.dest} has no help"

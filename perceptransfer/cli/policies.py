@@ -1,0 +1,159 @@
+"""Commands about policies: demonstrations, cloning, closed loop."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Literal
+
+from perceptransfer.core.errors import BundleError
+from perceptransfer.core.files import write_atomic
+from perceptransfer.core.seeding import seed_everything
+from perceptransfer.learning import Optim
+from perceptransfer.learning.behaviour_cloning import FEATURES, clone
+from perceptransfer.policy import ChunkHead, MLPHead, load_encoder, load_policy, save_policy
+from perceptransfer.robot.closed_loop import Row, conditions, evaluate
+from perceptransfer.robot.collect import collect, env_args
+from perceptransfer.robot.demonstrations import read_demonstrations, write_demonstrations
+from perceptransfer.robot.look import Look
+from perceptransfer.robot.panels import panel
+from perceptransfer.robot.policies import HeadPolicy, frozen_features
+from perceptransfer.robot.report import filmstrip, markdown, summarize
+from perceptransfer.robot.training import columns
+from perceptransfer.robot.worlds import WORLDS
+
+World = Literal["reach", "push"]
+
+
+def demos(
+    output: str,
+    world: World = "reach",
+    count: int = 50,
+    look: str | None = None,
+    noise: float = 0.3,
+    seed: int = 0,
+    size: int = 96,
+) -> int:
+    """Let the scripted expert act from the starts of the panel train, and write robomimic's HDF5 layout.
+
+    Args:
+        output: The file to write.
+        world: reach or push.
+        count: Number of demonstrations.
+        look: Look file; null takes the plain look.
+        noise: Disturbance of what is carried out, as share of the speed bound; push wants 0.05.
+        seed: Seed of the disturbance.
+        size: Pixels of the square pictures; 0 records none.
+    """
+    made = WORLDS[world](_look(look), size=size)
+    try:
+        episodes = collect(made, panel(world, "train", count).starts, noise=noise, seed=seed)
+        write_demonstrations(Path(output), episodes, env_args(made))
+    finally:
+        made.close()
+    reached = sum(len(episode) < made.limit for episode in episodes)
+    print(f"{output}: {count} demonstrations, {sum(map(len, episodes))} ticks, {reached} reached the goal")
+    return 0
+
+
+def train(
+    demonstrations: str,
+    output: str,
+    bundle: str | None = None,
+    head: Literal["mlp", "chunk"] = "mlp",
+    horizon: int = 8,
+    steps: int = 1500,
+    lr: float = 1e-3,
+    seed: int = 0,
+    features: list[int] | None = None,
+    target: list[int] | None = None,
+) -> int:
+    """Clone demonstrations: a policy head on the features of a frozen encoder, computed once.
+
+    Args:
+        demonstrations: File that demos, or robomimic, wrote.
+        output: Folder for the policy.
+        bundle: Folder of the exported encoder; null clones from the simulator's true state, as an upper bound.
+        head: mlp (one action) or chunk (the next actions at once).
+        horizon: Actions in a chunk.
+        steps: Optimiser steps.
+        lr: Peak learning rate.
+        seed: Seed of initialisation and batches.
+        features: First and last (exclusive) column of the encoder's features that the head sees; null for all. Of a
+            keypoint encoder the pose alone is safest: image places move with the camera.
+        target: First and last (exclusive) of these columns that estimate the target's place, to be scored beside
+            success; null where there is none.
+    """
+    read = read_demonstrations(Path(demonstrations))
+    frozen = None if bundle is None else load_encoder(bundle)
+    keys = ("state",) if frozen is None else ("image", "proprio")
+    chunks = horizon if head == "chunk" else 1
+    encode = None if frozen is None else frozen_features(frozen, _slice(features))
+    table = columns(read.demos, keys, horizon=chunks, encode=encode)
+    seed_everything(seed)
+    dim, actions = table[FEATURES].shape[1], read.demos[0].actions.shape[1]
+    made = ChunkHead(dim, actions, horizon) if head == "chunk" else MLPHead(dim, actions)
+    clone(made, table, Optim(steps, lr, 1e-4), seed=seed)
+    save_policy(
+        Path(output),
+        made,
+        keys,
+        world=str(read.env_args["env_kwargs"]["world"]),
+        bundle=None if frozen is None else frozen.contract.sha256,
+        features=None if features is None else (features[0], features[1]),
+        target=None if target is None else (target[0], target[1]),
+    )
+    print(f"policy: {output}")
+    return 0
+
+
+def try_out(
+    policy: str,
+    target: str,
+    output: str,
+    bundle: str | None = None,
+    source: str | None = None,
+    starts: int = 50,
+    workers: int = 0,
+) -> int:
+    """Success in closed loop: source and target look, held-out starts, edge of the workspace, delays.
+
+    Args:
+        policy: Folder of a trained policy.
+        target: Look file of the target.
+        output: Folder for results.json, table.md and filmstrips.
+        bundle: Folder of the exported encoder that the policy was trained on.
+        source: Look file of the source; null takes the plain look.
+        starts: Starts of each condition, 50 at most.
+        workers: Processes in which worlds live; 0 keeps them in this one.
+    """
+    head, about = load_policy(policy)
+    if (bundle is None) != (about.bundle is None):
+        raise BundleError(
+            "the policy " + ("needs its bundle" if bundle is None else "sees no pictures"),
+            where=policy, key="bundle", remedy="give the bundle it was trained on, and only that",
+        )  # fmt: skip
+    frozen = None if bundle is None else load_encoder(bundle, sha256=about.bundle)
+    encode = None if frozen is None else frozen_features(frozen, _slice(about.features))
+    tried = HeadPolicy(head, about.keys, encode, _slice(about.target))
+    folder, rows = Path(output), list[Row]()
+    for condition in conditions(about.world, _look(source), _look(target), starts):
+        found = evaluate(tried, condition, workers=workers, films=3 if condition.name in ("source", "target") else 0)
+        rows += found.rows
+        print(f"{condition.name}: {sum(row.success for row in found.rows)}/{starts}", flush=True)
+        if found.films:
+            filmstrip(found.films, folder / f"{condition.name}.png")
+    write_atomic(folder / "results.json", json.dumps([asdict(row) for row in rows], indent=1))
+    write_atomic(folder / "table.md", markdown(summarize(rows)))
+    print(markdown(summarize(rows)))
+    return 0
+
+
+def _slice(ends: Sequence[int] | None) -> slice | None:
+    return None if ends is None else slice(ends[0], ends[1])
+
+
+def _look(path: str | None) -> Look:
+    return Look() if path is None else Look.read(path)
