@@ -79,10 +79,8 @@ def load_policy(folder: str | Path) -> tuple[PolicyHead, PolicyDescription]:
     try:
         content: dict[str, Any] = json.loads((place / DESCRIPTION).read_text())
         claimed = content.pop("sha256")
-        lists = ("hidden", "keys", "features", "target")
-        made = PolicyDescription(
-            **{name: tuple(item) if name in lists and item is not None else item for name, item in content.items()}
-        )
+        fields: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in content.items()}
+        made = PolicyDescription(**fields)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise BundleError(f"not a saved policy ({error})", where=place / DESCRIPTION, remedy=_REMEDY) from error
     if made.schema != SCHEMA:

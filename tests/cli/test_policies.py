@@ -35,7 +35,10 @@ def test_from_demonstrations_to_closed_loop(tmp_path: Path, bundle: str, capsys:
     shown, policy, out = (str(tmp_path / name) for name in ("demos.hdf5", "policy", "out"))
     assert run("demos", shown, "--count", "2") == 0
     assert "2 demonstrations" in capsys.readouterr().out
-    assert run("train", shown, policy, "--bundle", bundle, "--steps", "3", "--target", "[8,10]") == 0
+    assert (
+        run("train", shown, policy, "--bundle", bundle, "--steps", "3", "--features", "[8,10]", "--target", "[0,2]")
+        == 0
+    )
     assert run("evaluate", policy, TARGET, out, "--bundle", bundle, "--starts", "1") == 0
     assert "| held_out, target | 0/1" in capsys.readouterr().out
     rows = json.loads((tmp_path / "out" / "results.json").read_text())
