@@ -71,13 +71,14 @@ def wrong_commands(text: str, help_of: Callable[[str | None], str]) -> list[str]
     for words in commands(text):
         if not words or words[0].startswith("-"):
             continue
-        if not re.search(rf"\b{re.escape(words[0])}\b", help_of(None)):
-            wrong.append(words[0])
+        name = " ".join(words[:2]) if words[0] == "policy" else words[0]
+        if not re.search(rf"\b{re.escape(name)}\b", help_of(None)):
+            wrong.append(name)
             continue
         for word in words[1:]:
             flag = word.split("=")[0].split(".")[0]
-            if flag.startswith("--") and not re.search(rf"{re.escape(flag)}\b", help_of(words[0])):
-                wrong.append(f"{words[0]} {flag}")
+            if flag.startswith("--") and not re.search(rf"{re.escape(flag)}\b", help_of(name)):
+                wrong.append(f"{name} {flag}")
     return wrong
 
 
@@ -100,7 +101,7 @@ def help_of() -> Callable[[str | None], str]:
 
     def ask(subcommand: str | None) -> str:
         if subcommand not in known:
-            arguments = ["perceptransfer", *([subcommand] if subcommand else []), "--help"]
+            arguments = ["perceptransfer", *(subcommand.split() if subcommand else []), "--help"]
             with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(io.StringIO()) as printed:
                 patch.setattr(sys, "argv", arguments)
                 with contextlib.suppress(SystemExit):
