@@ -25,11 +25,13 @@ def write_weights(encoder: Encoder, folder: Path, size: tuple[int, int]) -> bool
 
     A network that timm has no name for (the built-in one, or one without intermediates that is read through
     ``features_only``) gets a ``config.json`` with the encoder's own configuration under ``perceptransfer`` instead, and
-    no ``architecture``, so that timm refuses the folder rather than building something else.
+    no ``architecture``, so that timm refuses the folder rather than building something else. So does an encoder that
+    is more than its backbone; then the file holds all of its weights.
     """
     backbone: Any = encoder.backbone
     architecture = backbone.pretrained_cfg.get("architecture")
-    known = architecture is not None and hasattr(backbone, "default_cfg")
+    more = type(encoder) is not Encoder
+    known = not more and architecture is not None and hasattr(backbone, "default_cfg")
     if known:
         config: dict[str, Any] = {
             "architecture": architecture,
@@ -49,7 +51,7 @@ def write_weights(encoder: Encoder, folder: Path, size: tuple[int, int]) -> bool
     else:
         config = {"perceptransfer": config_of(encoder)}
     write_atomic(folder / CONFIG, json.dumps(config, indent=1) + "\n")
-    state = {name: tensor.contiguous() for name, tensor in backbone.state_dict().items()}
+    state = {name: tensor.contiguous() for name, tensor in (encoder if more else backbone).state_dict().items()}
     # The metadata is what transformers asks for before it reads a file.
     write_atomic(folder / WEIGHTS, safetensors.torch.save(state, metadata={"format": "pt"}))
     return known

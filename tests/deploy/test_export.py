@@ -12,6 +12,7 @@ import pytest
 import timm
 import torch
 from PIL import Image
+from safetensors.torch import load_file
 from torch import Tensor
 
 from perceptransfer.core.checkpoint import Checkpoint
@@ -29,9 +30,9 @@ from perceptransfer.core.errors import (
 )
 from perceptransfer.deploy import export
 from perceptransfer.deploy import export as export_function
-from perceptransfer.models import Encoder, add_lora
+from perceptransfer.models import Encoder, KeypointEncoder, add_lora
 from perceptransfer.policy import load_encoder, read_contract, verify_bundle
-from tests.bundles import KINDS, checkpoint_of, images_for, make_encoder, shared_bundle
+from tests.bundles import KINDS, checkpoint_of, images_for, make_encoder, randomise, shared_bundle
 
 TINY: dict[str, Any] = {"widths": [4], "dim": 4}
 FILES = {"config.json", "model.safetensors", "encoder.onnx", "encoder.pt2", "golden.safetensors", "contract.json"}
@@ -96,6 +97,22 @@ def test_the_built_in_network_is_described_and_not_passed_off_as_timms() -> None
     config = json.loads((bundle / "config.json").read_text())
     assert "architecture" not in config and not read_contract(bundle).timm_layout
     assert config_of(instantiate(config["perceptransfer"])) == config["perceptransfer"]
+
+
+def test_an_encoder_that_is_more_than_its_backbone_takes_all_of_itself_along(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    net = KeypointEncoder("resnet18", keypoints=3, pose=2, stride=4, width=8, hidden=8)
+    randomise(net)
+    contract = export(checkpoint_of(net.eval()), tmp_path / "bundle", (64, 64))
+    assert not contract.timm_layout and contract.dim == 8 and contract.spatial == (3, 16, 16)
+    stored = load_file(tmp_path / "bundle" / "model.safetensors")
+    described = instantiate(json.loads((tmp_path / "bundle" / "config.json").read_text())["perceptransfer"])
+    described.load_state_dict(stored)
+    pixels = torch.randint(0, 256, (3, 64, 64, 3), dtype=torch.uint8)
+    expected = described.eval()(pixels.permute(0, 3, 1, 2) / 255).pooled
+    for backend in ("torch", "onnx"):
+        found = load_encoder(tmp_path / "bundle", backend)(pixels if backend == "torch" else pixels.numpy())
+        torch.testing.assert_close(torch.as_tensor(found.pooled), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_a_bundle_is_a_backbone_to_train_on_and_to_export_again(tmp_path: Path) -> None:
