@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
+from torch import Tensor
 
 from perceptransfer.core.checkpoint import Checkpoint
 from perceptransfer.core.config import config_of
 from perceptransfer.deploy import export
 from perceptransfer.models import Encoder
+from tests.weights import randomise
 
 # name -> encoder's name, options, size, camera
 KINDS: dict[str, tuple[str, dict[str, Any], tuple[int, int] | None, tuple[int, int] | None]] = {
@@ -24,18 +24,6 @@ KINDS: dict[str, tuple[str, dict[str, Any], tuple[int, int] | None, tuple[int, i
     "resnet": ("resnet18", {}, (32, 32), (24, 40)),
     "vit": ("vit_tiny_patch16_224", {"img_size": 32, "depth": 2, "embed_dim": 48}, None, None),
 }
-
-
-def randomise(module: nn.Module) -> None:
-    """Untrained residual networks end their blocks with a norm of weight zero, which would hide half of the weights."""
-    generator = torch.Generator().manual_seed(5)
-    for layer in module.modules():
-        if isinstance(layer, _BatchNorm | nn.LayerNorm):
-            layer.weight.data.uniform_(0.5, 1.5, generator=generator)
-            layer.bias.data.normal_(0, 0.1, generator=generator)
-        if isinstance(layer, _BatchNorm):
-            layer.running_mean.normal_(0, 0.1, generator=generator)
-            layer.running_var.uniform_(0.5, 1.5, generator=generator)
 
 
 def make_encoder(name: str, options: dict[str, Any] | None = None) -> Encoder:

@@ -105,6 +105,7 @@ def main() -> None:
     parser.add_argument("--starts", type=int, default=50)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--look", nargs="*", default=[], help="further looks, by name or file")
+    parser.add_argument("--features", choices=["pose", "all"], default="pose", help="what the head sees")
     parser.add_argument("--workers", type=int, default=2)
     given = parser.parse_args()
     given.output.mkdir(parents=True, exist_ok=True)
@@ -114,7 +115,8 @@ def main() -> None:
         pictures = draw_frames("reach", look("source"), 8, seed=2).images
         export(found, bundle, (96, 96), images=pictures, trained_on={"domain": "configs/looks/randomized.yaml"})
     frozen = load(bundle, "torch")
-    encode = frozen_features(frozen, POSE)
+    alone = given.features == "pose"
+    encode = frozen_features(frozen, POSE if alone else None)
     perception = measure(found, ["target", *given.look])
     print(json.dumps(perception, indent=1), flush=True)
     world = Reach(look("source"))
@@ -128,7 +130,7 @@ def main() -> None:
         seed_everything(seed)
         head = MLPHead(table["features"].shape[1], 2)
         clone(head, table, Optim(1500, 1e-3, 1e-4), seed=seed)
-        policy = HeadPolicy(head, KEYS, encode, target=slice(0, 2))
+        policy = HeadPolicy(head, KEYS, encode, target=slice(0, 2) if alone else POSE)
         for condition in tried:
             made = evaluate(policy, condition, workers=given.workers, films=2 if seed == given.seeds[0] else 0)
             rows += made.rows

@@ -73,8 +73,7 @@ class FontDigits(ImageSource):
             shade: strength of a linear change of light across the image, grey levels.
             noise: standard deviation of Gaussian noise, grey levels.
             inverted: share of the images that are dark on bright.
-            test_share: share of the images, the last ones, that are the test where drawn digits stand in for real ones,
-                as in the control of identical domains; 0 for images without a split.
+            test_share: share of the images, the last ones, split off as test; 0 for images without a split.
 
         Raises:
             ConfigError: a count below one, a share outside 0..1 or a range whose ends are swapped.

@@ -32,7 +32,8 @@ from perceptransfer.deploy import export
 from perceptransfer.deploy import export as export_function
 from perceptransfer.models import Encoder, KeypointEncoder, add_lora
 from perceptransfer.policy import load_encoder, read_contract, verify_bundle
-from tests.bundles import KINDS, checkpoint_of, images_for, make_encoder, randomise, shared_bundle
+from tests.bundles import KINDS, checkpoint_of, images_for, make_encoder, shared_bundle
+from tests.weights import randomise
 
 TINY: dict[str, Any] = {"widths": [4], "dim": 4}
 FILES = {"config.json", "model.safetensors", "encoder.onnx", "encoder.pt2", "golden.safetensors", "contract.json"}

@@ -6,10 +6,9 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from perceptransfer.models import ClassificationHead, Encoder, PerceptionModel
+from tests.weights import randomise
 
 # name -> options, image size, pyramid strides
 ARCHITECTURES: dict[str, tuple[dict[str, object], int, list[int]]] = {
@@ -19,18 +18,6 @@ ARCHITECTURES: dict[str, tuple[dict[str, object], int, list[int]]] = {
     "vit_tiny_patch16_224": ({"img_size": 64, "depth": 4}, 64, [16, 16, 16, 16]),
     "convnext_atto": ({}, 64, [4, 8, 16, 32]),
 }
-
-
-def randomise(module: nn.Module) -> None:
-    """Untrained residual networks end their blocks with a norm of weight zero, which hides what a test looks for."""
-    generator = torch.Generator().manual_seed(5)
-    for layer in module.modules():
-        if isinstance(layer, _BatchNorm | nn.LayerNorm):
-            layer.weight.data.uniform_(0.5, 1.5, generator=generator)
-            layer.bias.data.normal_(0, 0.1, generator=generator)
-        if isinstance(layer, _BatchNorm):
-            layer.running_mean.normal_(0, 0.1, generator=generator)
-            layer.running_var.uniform_(0.5, 1.5, generator=generator)
 
 
 @functools.cache
