@@ -13,12 +13,13 @@ from perceptransfer.core.files import write_atomic
 from perceptransfer.core.seeding import seed_everything
 from perceptransfer.learning import Optim
 from perceptransfer.learning.behaviour_cloning import FEATURES, clone
-from perceptransfer.policy import ChunkHead, MLPHead, load_encoder, load_policy, save_policy
+from perceptransfer.policy import ChunkHead, MLPHead, PolicyHead, load_encoder, load_policy, save_policy
 from perceptransfer.robot.closed_loop import Row, conditions, evaluate
 from perceptransfer.robot.collect import collect, env_args
 from perceptransfer.robot.demonstrations import read_demonstrations, write_demonstrations
 from perceptransfer.robot.look import Look
 from perceptransfer.robot.panels import panel
+from perceptransfer.robot.planar import PROPRIO, planar_head
 from perceptransfer.robot.policies import HeadPolicy, frozen_features
 from perceptransfer.robot.report import filmstrip, markdown, summarize
 from perceptransfer.robot.training import columns
@@ -62,7 +63,7 @@ def train(
     demonstrations: str,
     output: str,
     bundle: str | None = None,
-    head: Literal["mlp", "chunk"] = "mlp",
+    head: Literal["planar", "mlp", "chunk"] = "planar",
     horizon: int = 8,
     steps: int = 1500,
     lr: float = 1e-3,
@@ -76,13 +77,15 @@ def train(
         demonstrations: File that demos, or robomimic, wrote.
         output: Folder for the policy.
         bundle: Folder of the exported encoder; null clones from the simulator's true state, as an upper bound.
-        head: mlp (one action) or chunk (the next actions at once).
+        head: planar (acts in the workspace, in any direction alike; needs a pose), mlp (one action from all it sees)
+            or chunk (the next actions at once).
         horizon: Actions in a chunk.
         steps: Optimiser steps.
         lr: Peak learning rate.
         seed: Seed of initialisation and batches.
         features: First and last (exclusive) column of the encoder's features that the head sees; null for all. Of a
-            keypoint encoder the pose alone is safest: image places move with the camera.
+            keypoint encoder the pose alone is safest: image places move with the camera. A planar head takes the last
+            two, or with a puck four, for the pose.
         target: First and last (exclusive) of these columns that estimate the target's place, to be scored beside
             success; null where there is none.
     """
@@ -94,13 +97,18 @@ def train(
     table = columns(read.demos, keys, horizon=chunks, encode=encode)
     seed_everything(seed)
     dim, actions = table[FEATURES].shape[1], read.demos[0].actions.shape[1]
-    made = ChunkHead(dim, actions, horizon) if head == "chunk" else MLPHead(dim, actions)
+    world = str(read.env_args["env_kwargs"]["world"])
+    made: PolicyHead
+    if head == "planar":
+        made = planar_head(world, None if frozen is None else dim - PROPRIO)
+    else:
+        made = ChunkHead(dim, actions, horizon) if head == "chunk" else MLPHead(dim, actions)
     clone(made, table, Optim(steps, lr, 1e-4), seed=seed)
     save_policy(
         Path(output),
         made,
         keys,
-        world=str(read.env_args["env_kwargs"]["world"]),
+        world=world,
         bundle=None if frozen is None else frozen.contract.sha256,
         features=None if features is None else (features[0], features[1]),
         target=None if target is None else (target[0], target[1]),

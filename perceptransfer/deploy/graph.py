@@ -32,7 +32,7 @@ class Deployed(nn.Module):
     def prepare(self, images: Tensor) -> Tensor:
         """What the encoder is given: float ``[B, 3, h, w]`` in 0..1."""
         # Contiguous, so that the sums run in the order in which they run for anyone who feeds the encoder itself.
-        x = images.permute(0, 3, 1, 2).contiguous().to(torch.float32) / 255
+        x = images.permute(0, 3, 1, 2).contiguous().to(next(self.encoder.parameters()).dtype) / 255
         if self.columns is not None:
             x = x @ self.columns
         if self.rows is not None:

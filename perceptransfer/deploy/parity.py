@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -28,10 +29,12 @@ def check_parity(
 ) -> dict[str, float]:
     """Relative error (see `relative_error`) of one format against the model, for each set of probe images.
 
-    The images go through whole and one by one, so that a batch size frozen into a format is seen.
+    The images go through whole and one by one, so that a batch size frozen into a format is seen. Where the network
+    itself is worse conditioned than the limit, so that two exact formats may differ by more, the limit is twice the
+    model's own rounding error: its distance from the same model in float64.
 
     Raises:
-        ParityError: more than 1e-5, or values that are not finite.
+        ParityError: more than 1e-5 and more than that, or values that are not finite.
     """
     errors = {}
     for name, images in probes.items():
@@ -42,7 +45,8 @@ def check_parity(
             relative_error(part, torch.cat([wanted, wanted]))
             for part, wanted in zip((pooled, spatial), expected, strict=True)
         )
-        if not errors[name] <= LIMIT:  # NaN is above every limit
+        # NaN is above every limit; the second costs a float64 pass, which few need.
+        if not errors[name] <= LIMIT and not errors[name] <= 2 * rounding_error(graph, images):
             raise ParityError(
                 f"features on {name} images differ from the model's by {errors[name]:.2g}, more than {LIMIT:.0e}",
                 where=where,
@@ -50,3 +54,12 @@ def check_parity(
                 remedy="nothing was written; check that the weights are finite, or choose another backbone",
             )
     return errors
+
+
+@torch.no_grad()
+def rounding_error(graph: Deployed, images: Tensor) -> float:
+    """Relative error of the model in float32 against itself in float64."""
+    exact = features(copy.deepcopy(graph).double(), images)
+    return max(
+        relative_error(part.double(), wanted) for part, wanted in zip(features(graph, images), exact, strict=True)
+    )

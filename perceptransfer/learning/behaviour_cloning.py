@@ -104,9 +104,10 @@ def clone(
         DivergedError: the loss became NaN or infinite.
         DataError: columns that do not fit together.
     """
-    head.actions.fit(columns[ACTION])
-    if PICTURE not in columns:
-        head.inputs.fit(columns[FEATURES])
+    if PICTURE in columns:
+        head.actions.fit(columns[ACTION])
+    else:
+        head.fit_normalizers(columns[FEATURES], columns[ACTION])
     module = BehaviourCloningModule(head, optim, encoder)
     seed_everything(derive_seed(seed, "clone"))  # dropout
     feed = batches(columns, batch_size=batch_size, steps=optim.steps, seed=seed)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from perceptransfer.policy.heads import Normalizer as Normalizer
     from perceptransfer.policy.heads import PolicyHead as PolicyHead
     from perceptransfer.policy.image_spec import ImageSpec as ImageSpec
+    from perceptransfer.policy.planar_head import PlanarHead as PlanarHead
     from perceptransfer.policy.saved import PolicyDescription as PolicyDescription
     from perceptransfer.policy.saved import load_policy as load_policy
     from perceptransfer.policy.saved import save_policy as save_policy
@@ -36,6 +37,7 @@ _FILES = {
     "frozen": ("Encoded", "FrozenEncoder"),
     "heads": ("ChunkHead", "MLPHead", "Normalizer", "PolicyHead"),
     "image_spec": ("ImageSpec",),
+    "planar_head": ("PlanarHead",),
     "saved": ("PolicyDescription", "load_policy", "save_policy"),
 }
 _HOME = {name: f"perceptransfer.policy.{file}" for file, names in _FILES.items() for name in names}

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from perceptransfer.core.config import Configurable
+
 
 class Normalizer(nn.Module):
     """Shift and scale per component, ``(x − mean) / std``, kept in buffers so that they travel with the weights.
@@ -40,7 +42,7 @@ class Normalizer(nn.Module):
         return values * self.std + self.mean
 
 
-class PolicyHead(nn.Module):
+class PolicyHead(nn.Module, Configurable):
     """Base of heads: ``[B, D]`` to ``[B, A]``, or to ``[B, k, A]`` with a ``horizon`` k above 1.
 
     ``inputs`` normalises features, ``actions`` the actions; `predict` gives normalised actions, for the loss.
@@ -70,8 +72,7 @@ class MLPHead(PolicyHead):
 
     def __init__(self, dim: int, action_dim: int, hidden: Sequence[int] = (256, 256), dropout: float = 0.0) -> None:
         super().__init__(dim, action_dim)
-        self.hidden = tuple(hidden)
-        self.layers = _layers(dim, hidden, action_dim, dropout)
+        self.layers = fully_connected(dim, hidden, action_dim, dropout)
 
     def predict(self, features: Tensor) -> Tensor:
         predicted: Tensor = self.layers(self.inputs(features))
@@ -88,15 +89,15 @@ class ChunkHead(PolicyHead):
         self, dim: int, action_dim: int, horizon: int = 8, hidden: Sequence[int] = (256, 256), dropout: float = 0.0
     ) -> None:
         super().__init__(dim, action_dim, horizon)
-        self.hidden = tuple(hidden)
-        self.layers = _layers(dim, hidden, horizon * action_dim, dropout)
+        self.layers = fully_connected(dim, hidden, horizon * action_dim, dropout)
 
     def predict(self, features: Tensor) -> Tensor:
         flat: Tensor = self.layers(self.inputs(features))
         return flat.reshape(*flat.shape[:-1], self.horizon, self.action_dim)
 
 
-def _layers(dim: int, hidden: Sequence[int], out: int, dropout: float) -> nn.Sequential:
+def fully_connected(dim: int, hidden: Sequence[int], out: int, dropout: float = 0.0) -> nn.Sequential:
+    """Linear layers, each hidden one followed by layer norm, ReLU and dropout."""
     parts: list[nn.Module] = []
     for width in hidden:
         parts += [nn.Linear(dim, width), nn.LayerNorm(width), nn.ReLU(), nn.Dropout(dropout)]

@@ -3,36 +3,34 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from perceptransfer.core.config import digest
+from perceptransfer.core.config import config_of, digest
 from perceptransfer.core.errors import BundleError
 from perceptransfer.core.files import write_atomic
 from perceptransfer.policy.arrays import hash_arrays
 from perceptransfer.policy.heads import ChunkHead, MLPHead, PolicyHead
+from perceptransfer.policy.planar_head import PlanarHead
 from perceptransfer.policy.tensor_file import unpack, write_arrays
 
-SCHEMA = 1
+SCHEMA = 2
 DESCRIPTION, WEIGHTS = "policy.json", "head.safetensors"
 _REMEDY = "train the policy again, or copy the whole folder again"
-_KINDS: dict[str, type[MLPHead | ChunkHead]] = {"mlp": MLPHead, "chunk": ChunkHead}
+_KINDS: dict[str, type[PolicyHead]] = {"mlp": MLPHead, "chunk": ChunkHead, "planar": PlanarHead}
 
 
 @dataclass(frozen=True)
 class PolicyDescription:
-    """``keys`` are the observations in the head's order; ``bundle`` is the encoder's SHA-256 (None: no pictures);
-    ``features`` are the columns that are used of its features (None: all), ``target`` those of them that estimate the
-    target's place, if any; ``weights`` hashes the head.
+    """``options`` are the head's arguments; ``keys`` are the observations in its order; ``bundle`` is the encoder's
+    SHA-256 (None: no pictures); ``features`` are the columns that are used of its features (None: all), ``target``
+    those of them that estimate the target's place, if any; ``weights`` hashes the head.
     """  # noqa: D205 - one sentence
 
     kind: str
-    dim: int
-    action_dim: int
-    horizon: int
-    hidden: tuple[int, ...]
+    options: Mapping[str, Any]
     keys: tuple[str, ...]
     bundle: str | None
     features: tuple[int, int] | None
@@ -44,7 +42,7 @@ class PolicyDescription:
 
 def save_policy(
     folder: Path,
-    head: MLPHead | ChunkHead,
+    head: PolicyHead,
     keys: Sequence[str],
     *,
     world: str,
@@ -60,8 +58,7 @@ def save_policy(
     kind = next(name for name, cls in _KINDS.items() if type(head) is cls)
     state = head.state_dict()
     made = PolicyDescription(
-        kind, head.dim, head.action_dim, head.horizon, head.hidden, tuple(keys), bundle, features, target, world,
-        hash_arrays(state),
+        kind, config_of(head)["init_args"], tuple(keys), bundle, features, target, world, hash_arrays(state),
     )  # fmt: skip
     write_arrays(folder / WEIGHTS, state)
     content = asdict(made)
@@ -96,10 +93,6 @@ def load_policy(folder: str | Path) -> tuple[PolicyHead, PolicyDescription]:
         raise BundleError(f"cannot be read ({error.strerror})", where=place / WEIGHTS, remedy=_REMEDY) from error
     if hash_arrays(state) != made.weights:
         raise BundleError("the weights were altered: their hash differs", where=place / WEIGHTS, remedy=_REMEDY)
-    head: PolicyHead
-    if made.kind == "chunk":
-        head = ChunkHead(made.dim, made.action_dim, made.horizon, made.hidden)
-    else:
-        head = MLPHead(made.dim, made.action_dim, made.hidden)
+    head = _KINDS[made.kind](**made.options)
     head.load_state_dict(state)
     return head.eval(), made

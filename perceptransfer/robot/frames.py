@@ -14,7 +14,7 @@ from perceptransfer.robot.arrays import Floats, Pixels
 from perceptransfer.robot.look import Look
 from perceptransfer.robot.worlds import WORLDS, ArmWorld, Start
 from perceptransfer.robot.worlds.kinematics import joints_at, within_limits
-from perceptransfer.robot.worlds.model import JOINT_LIMITS
+from perceptransfer.robot.worlds.model import JOINT_LIMITS, PUCK_RADIUS, TIP_RADIUS
 
 CHUNK = 300
 ARMS = 3
@@ -39,7 +39,8 @@ def draw_frames(world: str, look: Look, count: int, *, seed: int = 0, size: int 
     """Draw ``count`` frames; the result does not depend on ``workers``.
 
     Targets lie inside (see the world's class), never in its held-out region or at its edge. A third of the postures
-    has the tip near the target, where a policy spends much of its time and the arm hides what it looks for.
+    has the tip near the target, or touching the puck, where a policy spends much of its time and the arm hides what it
+    looks for; a puck lies anywhere between its start and the target, give or take 3 cm.
     """
     jobs = [
         (world, look, min(CHUNK, count - first), derive_seed("frames", world, seed, first), size)
@@ -73,17 +74,30 @@ def _chunk(job: tuple[str, Look, int, int, int]) -> Frames:
                 images.append(observation["image"])
                 keypoints.append((labels["keypoints"] + 0.5) * 2 / size - 1)
                 pose.append(np.concatenate([labels[name] for name in ("target", "puck") if name in labels]))
-                observation, info = world.place(_posture(rng, start))
+                puck = None if start.puck is None else _on_the_way(rng, start.puck, start.target)
+                observation, info = world.place(
+                    _posture(rng, start.target if puck is None else puck, puck is not None), puck
+                )
     finally:
         world.close()
     return Frames(np.stack(images[:count]), np.array(keypoints[:count], np.float32), np.array(pose[:count], np.float32))
 
 
-def _posture(rng: np.random.Generator, start: Start) -> Floats:
-    """Joint angles (rad), half of the time with the tip near the target."""
+def _on_the_way(rng: np.random.Generator, puck: tuple[float, float], target: tuple[float, float]) -> Floats:
+    """Where a puck may be in the course of an episode."""
+    share = rng.random()
+    return np.asarray((1 - share) * np.array(puck) + share * np.array(target) + rng.normal(0, 0.03, 2))
+
+
+def _posture(rng: np.random.Generator, place: Floats | tuple[float, float], with_puck: bool) -> Floats:
+    """Joint angles (rad), half of the time with the tip near a place, or touching the puck there."""
     if rng.random() < 0.5:
-        place = np.array(start.target) + rng.normal(0, 0.03, 2)
-        joints = joints_at(float(np.clip(np.hypot(*place), 0.13, 0.37)), float(np.arctan2(place[1], place[0])))
+        if with_puck:
+            angle, gap = rng.uniform(0, 2 * np.pi), PUCK_RADIUS + TIP_RADIUS + abs(rng.normal(0, 0.015))
+            near = place + gap * np.array([np.cos(angle), np.sin(angle)])
+        else:
+            near = np.array(place) + rng.normal(0, 0.03, 2)
+        joints = joints_at(float(np.clip(np.hypot(*near), 0.13, 0.37)), float(np.arctan2(near[1], near[0])))
         if within_limits(joints):
             return np.array(joints)
     return np.array([rng.uniform(low + 0.02, high - 0.02) for low, high in JOINT_LIMITS])

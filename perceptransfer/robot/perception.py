@@ -94,12 +94,13 @@ def encode(encoder: KeypointEncoder, pixels: Pixels, batch_size: int = 256) -> T
 @dataclass(frozen=True)
 class PoseErrors:
     """Mean distance of each keypoint in pixels, over those in the picture; mean and 90th percentile of the target's
-    distance in m.
+    distance in m, and mean of the puck's (None: there is none).
     """  # noqa: D205 - one sentence
 
     keypoints: tuple[float, ...]
     target: float
     target_p90: float
+    puck: float | None = None
 
 
 def pose_errors(encoder: KeypointEncoder, frames: Frames) -> PoseErrors:
@@ -109,9 +110,11 @@ def pose_errors(encoder: KeypointEncoder, frames: Frames) -> PoseErrors:
     places = features[:, :count].reshape(frames.keypoints.shape)
     pixels = np.hypot(*np.moveaxis(places - frames.keypoints, 2, 0)) * frames.images.shape[1] / 2
     inside = (np.abs(frames.keypoints) <= 1).all(2)
-    off = np.hypot(*(features[:, count : count + 2] - frames.pose[:, :2]).T)
+    wrong = features[:, count:] - frames.pose
+    off = np.hypot(*wrong[:, :2].T)
+    puck = float(np.hypot(*wrong[:, 2:4].T).mean()) if wrong.shape[1] >= 4 else None
     means = np.where(inside, pixels, 0).sum(0) / np.maximum(inside.sum(0), 1)
-    return PoseErrors(tuple(means.tolist()), float(off.mean()), float(np.quantile(off, 0.9)))
+    return PoseErrors(tuple(means.tolist()), float(off.mean()), float(np.quantile(off, 0.9)), puck)
 
 
 def look_shift(encoder: KeypointEncoder, one: Pixels, other: Pixels) -> float:

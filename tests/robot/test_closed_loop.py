@@ -9,22 +9,23 @@ import pytest
 import torch
 from PIL import Image
 
-from perceptransfer.core.errors import ActionError, OutputError, PerceptransferError
+from perceptransfer.core.errors import ActionError, ConfigError, OutputError, PerceptransferError
 from perceptransfer.core.seeding import seed_everything
 from perceptransfer.learning import Optim
 from perceptransfer.learning.behaviour_cloning import clone
 from perceptransfer.policy import ChunkHead, MLPHead
 from perceptransfer.robot.arrays import Floats
 from perceptransfer.robot.closed_loop import Condition, Row, conditions, evaluate, evaluate_all
-from perceptransfer.robot.collect import collect
+from perceptransfer.robot.collect import collect, true_state
 from perceptransfer.robot.dynamics import Dynamics
 from perceptransfer.robot.expert import reach_expert
 from perceptransfer.robot.look import Look
 from perceptransfer.robot.panels import panel
+from perceptransfer.robot.planar import planar_head
 from perceptransfer.robot.policies import HeadPolicy, Observations
 from perceptransfer.robot.report import filmstrip, markdown, summarize
 from perceptransfer.robot.training import columns
-from perceptransfer.robot.worlds import Reach
+from perceptransfer.robot.worlds import Push, Reach
 
 
 class Knowing:
@@ -136,6 +137,30 @@ def test_cloning_fifty_demonstrations_of_the_true_state_solves_reach(kind: str) 
     policy = cloned(MLPHead(8, 2, hidden=(64, 64)) if kind == "mlp" else ChunkHead(8, 2, horizon=4, hidden=(64, 64)))
     rows = evaluate_all(policy, [Condition("test", panel("reach", "test", 25))])
     assert sum(row.success for row in rows) >= 22
+
+
+def test_ten_demonstrations_of_the_true_state_solve_push_in_any_direction_with_a_planar_head() -> None:
+    demos = collect(Push(size=0), panel("push", "train", 10).starts, noise=0.05)
+    seed_everything(0)
+    head = planar_head("push", None)
+    clone(head, columns(demos, ("state",)), Optim(800, lr=2e-3), seed=0, batch_size=128)
+    tried = [Condition(name, panel("push", name, 8)) for name in ("test", "held_out")]
+    assert sum(row.success for row in evaluate_all(HeadPolicy(head), tried)) >= 14
+
+
+def test_a_planar_head_finds_places_and_joints_in_both_layouts() -> None:
+    world = Push(size=0)
+    observation, info = world.reset(seed=3)
+    state, target, puck = true_state(observation, info), info["labels"]["target"], info["labels"]["puck"]
+    seen = np.concatenate([np.zeros(10), target, puck, observation["proprio"]])
+    for head, row in ((planar_head("push", None), state), (planar_head("push", 14), seen)):
+        assert row.shape == (head.dim,)
+        tip, there, goal = (row[first : first + 2] for first in head.points)
+        assert tip == pytest.approx(info["labels"]["tip"][:2], abs=1e-6)
+        assert there == pytest.approx(puck) and goal == pytest.approx(target)
+        assert row[head.joints : head.joints + 2] == pytest.approx(world.start.joints)
+    with pytest.raises(ConfigError, match="pose"):
+        planar_head("push", 3)
 
 
 def test_a_head_sees_its_keys_in_order_and_the_encoder_floats() -> None:

@@ -127,9 +127,11 @@ class ArmWorld(gymnasium.Env[Observation, Floats], ABC):
         success = self._held >= self.hold
         return self._observe(), -distance, success, self._ticks >= self.limit and not success, self._info()
 
-    def place(self, joints: Floats) -> tuple[Observation, dict[str, Any]]:
-        """Put the arm, at rest, at other joint angles (rad) of the same scene: for pictures, not for episodes."""
+    def place(self, joints: Floats, puck: Floats | None = None) -> tuple[Observation, dict[str, Any]]:
+        """Put the arm (rad), and a puck (x, y in m), at rest elsewhere in the scene: for pictures, not for episodes."""
         self.data.qpos[:2], self.data.qvel[:] = joints, 0
+        if puck is not None:
+            self.data.qpos[2:4] = puck
         mujoco.mj_forward(self.model, self.data)
         self._history = [self.data.qpos.copy()]
         return self._observe(), self._info()
