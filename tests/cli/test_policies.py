@@ -63,6 +63,7 @@ def test_the_true_state_needs_no_bundle_and_no_picture(tmp_path: Path, capsys: p
     [
         (("demos", "x.hdf5", "--look", "gone.yaml"), "gone.yaml"),
         (("train", "gone.hdf5", "p"), "gone.hdf5"),
+        (("train", ".", "p"), "meta/info.json"),
         (("evaluate", "gone", TARGET, "out"), "gone/policy.json"),
     ],
 )
