@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from perceptransfer.policy.gates import Gate, Kind
 from perceptransfer.policy.gates.evidence import Floats
@@ -19,9 +20,9 @@ SENSORS = ("joint_position", "joint_velocity")
 def gated_demonstrations(ticks: Iterable[Tick], gate: Gate) -> list[Demonstration]:
     """One demonstration an episode; ``ticks`` is what ``GatedEnv(..., record=ticks.append)`` leaves behind.
 
-    ``actions`` are what was sent; where nothing was sent (stop, human) they are 0, which is no order to stand still
-    for every robot, so learn without those rows. Observations keep their names; an observation that is no dictionary
-    is called ``proprio``. ``states`` are the measured joint positions and velocities, NaN where a sensor was missing.
+    ``actions`` are what was sent; where nothing was sent (stop, human) they are 0, which not every robot takes as an
+    order to stand still: `sent_ticks` tells them apart. Observations keep their names; one that is no dictionary is
+    called ``proprio``. ``states`` are the measured joint positions and velocities, NaN where a sensor was missing.
 
     Columns beside them, of joints ``A`` and constraints ``C`` in the order of `describe_gate`:
 
@@ -38,6 +39,12 @@ def gated_demonstrations(ticks: Iterable[Tick], gate: Gate) -> list[Demonstratio
             episodes.append([])
         episodes[-1].append(tick)
     return [_demonstration(episode, gate) for episode in episodes]
+
+
+def sent_ticks(demo: Demonstration) -> NDArray[np.bool_]:
+    """In which ticks ``[T]`` an action was sent: all of them where no gate stood."""
+    decisions = demo.extra.get("gate.decision", np.zeros(len(demo), np.int64))
+    return np.asarray(decisions < KINDS.index(Kind.STOP))
 
 
 def describe_gate(gate: Gate) -> dict[str, Any]:

@@ -10,10 +10,11 @@ import pytest
 
 from perceptransfer.policy.gates import Kind
 from perceptransfer.robot.demonstrations import Demonstration, read_demonstrations, write_demonstrations
-from perceptransfer.robot.gate_columns import describe_gate, gated_demonstrations
+from perceptransfer.robot.gate_columns import describe_gate, gated_demonstrations, sent_ticks
 from perceptransfer.robot.gated import GatedEnv, Tick
 from perceptransfer.robot.hardware import HardwareEnv
 from perceptransfer.robot.plant import PlanarPlant, PlantReach, ReachStart
+from perceptransfer.robot.training import columns
 from tests.policy.gates.arm import planar_gate
 from tests.robot.test_gated import FaultyPlant
 
@@ -73,6 +74,9 @@ def test_the_tick_in_which_nothing_was_sent_is_kept(fault: str, kind: Kind) -> N
     assert made.dones.tolist() == [False] * 3 + [True]
     assert np.isnan(made.extra["gate.g_before"][-1]).all() == (fault != "human")
     assert np.isnan(made.states[-1, :2]).all() == (fault != "human")
+    assert sent_ticks(made).tolist() == [True] * 3 + [False]
+    table = columns([made], ("proprio",))
+    assert table["action"].shape == (3, 2) and np.array_equal(table["features"], made.obs["proprio"][:3])
 
 
 @pytest.mark.parametrize("action", [np.zeros(3), np.array(["a", "b"]), np.array(1.0)])
