@@ -2,14 +2,14 @@
 
 The two halves run in different environments, the second without this package::
 
-    pip install "perceptransfer[robot,lerobot]"
+    pip install ".[robot,lerobot]"
     python benchmarks/policy/read_datasets.py write results/datasets
 
     pip install robomimic==0.3.0 six
     python benchmarks/policy/read_datasets.py read robomimic results/datasets
 
     pip install lerobot==0.4.4
-    HF_HUB_OFFLINE=1 python benchmarks/policy/read_datasets.py read lerobot results/datasets
+    python benchmarks/policy/read_datasets.py read lerobot results/datasets
 
 ``write`` runs episodes behind a gate in the MuJoCo reach world, with a policy that is too quick, once proposes NaN,
 once meets a person and once loses a sensor. ``read`` compares what the library's own reader gives with what was
