@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from perceptransfer.core.errors import BundleError
+from perceptransfer.core.extras import require
 from perceptransfer.core.files import write_atomic
 from perceptransfer.core.seeding import seed_everything
 from perceptransfer.learning import Optim
@@ -17,6 +18,7 @@ from perceptransfer.policy import ChunkHead, MLPHead, PolicyHead, load_encoder, 
 from perceptransfer.robot.closed_loop import Row, conditions, evaluate
 from perceptransfer.robot.collect import collect, env_args
 from perceptransfer.robot.demonstrations import read_demonstrations, write_demonstrations
+from perceptransfer.robot.lerobot_dataset import read_lerobot, write_lerobot
 from perceptransfer.robot.look import Look
 from perceptransfer.robot.panels import panel
 from perceptransfer.robot.planar import PROPRIO, planar_head
@@ -36,22 +38,29 @@ def demos(
     noise: float = 0.3,
     seed: int = 0,
     size: int = 96,
+    layout: Literal["hdf5", "lerobot"] = "hdf5",
 ) -> int:
-    """Let the scripted expert act from the starts of the panel train, and write robomimic's HDF5 layout.
+    """Let the scripted expert act from the starts of the panel train, and write what it saw and did.
 
     Args:
-        output: The file to write.
+        output: The file to write, or the folder.
         world: reach or push.
         count: Number of demonstrations.
         look: Look file; null takes the plain look.
         noise: Disturbance of what is carried out, as share of the speed bound; push wants 0.05.
         seed: Seed of the disturbance.
         size: Pixels of the square pictures; 0 records none.
+        layout: hdf5 (a file as robomimic reads it) or lerobot (a LeRobotDataset folder; extra lerobot).
     """
+    if layout == "lerobot":
+        require("lerobot", "lerobot")  # rather now than after the work
     made = WORLDS[world](_look(look), size=size)
     try:
         episodes = collect(made, panel(world, "train", count).starts, noise=noise, seed=seed)
-        write_demonstrations(Path(output), episodes, env_args(made))
+        if layout == "lerobot":
+            write_lerobot(Path(output), episodes, env_args(made), fps=round(1 / made.dt))
+        else:
+            write_demonstrations(Path(output), episodes, env_args(made))
     finally:
         made.close()
     reached = sum(len(episode) < made.limit for episode in episodes)
@@ -74,7 +83,7 @@ def train(
     """Clone demonstrations: a policy head on the features of a frozen encoder, computed once.
 
     Args:
-        demonstrations: File that demos, or robomimic, wrote.
+        demonstrations: File or folder that demos wrote, or a file of robomimic's.
         output: Folder for the policy.
         bundle: Folder of the exported encoder; null clones from the simulator's true state, as an upper bound.
         head: planar (acts in the workspace, in any direction alike; needs a pose), mlp (one action from all it sees)
@@ -89,7 +98,8 @@ def train(
         target: First and last (exclusive) of these columns that estimate the target's place, to be scored beside
             success; null where there is none.
     """
-    read = read_demonstrations(Path(demonstrations))
+    place = Path(demonstrations)
+    read = read_lerobot(place) if place.is_dir() else read_demonstrations(place)
     frozen = None if bundle is None else load_encoder(bundle)
     keys = ("state",) if frozen is None else ("image", "proprio")
     chunks = horizon if head == "chunk" else 1

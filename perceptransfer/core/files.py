@@ -1,10 +1,11 @@
-"""Files that are either complete or absent."""
+"""Files and folders that are either complete or absent."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,6 +47,27 @@ def write_atomic(path: Path, content: bytes | str) -> None:
             with contextlib.suppress(OSError):
                 os.unlink(name)
             raise
+
+
+@contextlib.contextmanager
+def all_or_nothing(folder: Path) -> Iterator[Path]:
+    """A folder to work in, which takes its place only when everything went well.
+
+    Raises:
+        OutputError: the place is taken or cannot be written.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise OutputError("is there already", where=folder, remedy="name a new folder, or remove this one")
+    with output_errors(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        work = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.writing-"))
+    try:
+        yield work
+        with output_errors(folder):
+            work.chmod(0o755)
+            os.replace(work, folder)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
 
 
 def sha256_file(path: Path) -> str:

@@ -14,6 +14,7 @@ from torch import Tensor
 from perceptransfer import __version__
 from perceptransfer.core.checkpoint import Checkpoint
 from perceptransfer.core.errors import ParityError
+from perceptransfer.core.files import all_or_nothing
 from perceptransfer.deploy.encoder import build_encoder, image_size, pair, public_name, read_checkpoint
 from perceptransfer.deploy.formats import write_onnx, write_program
 from perceptransfer.deploy.graph import Deployed
@@ -21,7 +22,7 @@ from perceptransfer.deploy.int8 import Judge, add_int8
 from perceptransfer.deploy.parity import check_parity, features
 from perceptransfer.deploy.probes import Pixels, random_images, real_images
 from perceptransfer.deploy.timm_folder import check_timm, write_weights
-from perceptransfer.deploy.writing import all_or_nothing, seal
+from perceptransfer.deploy.writing import seal
 from perceptransfer.policy.arrays import hash_arrays
 from perceptransfer.policy.bundle import load_encoder
 from perceptransfer.policy.contract import FORMATS, GOLDEN, Contract

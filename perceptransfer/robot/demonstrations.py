@@ -23,7 +23,7 @@ from perceptransfer.core.files import output_errors
 
 Array = NDArray[Any]
 COLUMNS = ("actions", "rewards", "dones", "states")
-_REMEDY = "record the demonstrations again, or restore the file from its copy"
+REMEDY = "record the demonstrations again, or restore them from a copy"
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +44,41 @@ class Demonstration:
 
     def __len__(self) -> int:
         return len(self.actions)
+
+    def columns(self) -> dict[str, Array]:
+        """Everything by name, observations as ``obs/<name>``.
+
+        Raises:
+            DataError: columns that differ in length.
+        """
+        made = {f"obs/{name}": column for name, column in self.obs.items()}
+        made |= {name: getattr(self, name) for name in COLUMNS} | dict(self.extra)
+        for name, column in made.items():
+            if len(column) != len(self):
+                raise DataError(f"{len(column)} rows for {len(self)} actions", key=name)
+        return made
+
+    @classmethod
+    def from_columns(cls, columns: Mapping[str, Array], rows: int, where: Path, key: str) -> Demonstration:
+        """Inverse of `columns`, for what was read.
+
+        Raises:
+            DataError: columns are missing or do not have ``rows`` rows, or actions are not finite.
+        """
+        missing = [name for name in COLUMNS if name not in columns]
+        obs = {name.removeprefix("obs/"): column for name, column in columns.items() if name.startswith("obs/")}
+        if missing or not obs:
+            raise DataError(f"lacks {', '.join(missing or ['obs'])}", where=where, key=key, remedy=REMEDY)
+        for name, column in columns.items():
+            if not column.ndim or len(column) != rows:
+                problem = f"{column.shape} does not have {rows} rows"
+                raise DataError(problem, where=where, key=f"{key}/{name}", remedy=REMEDY)
+        if columns["actions"].ndim != 2 or not np.isfinite(columns["actions"]).all():
+            raise DataError("actions must be finite, [T, A]", where=where, key=f"{key}/actions", remedy=REMEDY)
+        # The observation after each action, which some writers add, follows from obs.
+        others = [name for name in columns if not name.startswith(("obs/", "next_obs/")) and name not in COLUMNS]
+        main = {name: columns[name] for name in COLUMNS}
+        return cls(obs, **main, extra={name: columns[name] for name in others})
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +103,7 @@ class DemonstrationFile:
 def write_demonstrations(
     path: Path, demos: Sequence[Demonstration], env_args: Mapping[str, Any], *, valid: float = 0.1
 ) -> None:
-    """Write episodes; the last ``valid`` share of them (rounded) is masked for validation.
+    """Write episodes; the last ``valid`` share of them (see `masks`) is masked for validation.
 
     ``env_args`` is plain data with ``env_name``, ``type`` and ``env_kwargs``, as robomimic reads it.
 
@@ -76,7 +111,6 @@ def write_demonstrations(
         OutputError: the folder cannot be written.
         DataError: an episode whose columns differ in length.
     """
-    train = len(demos) - round(valid * len(demos))
     partial = path.with_name(f".{path.name}.partial")
     with output_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -87,7 +121,7 @@ def write_demonstrations(
                 data.attrs["env_args"] = json.dumps(env_args)
                 for i, demo in enumerate(demos):
                     _write_one(data.create_group(f"demo_{i}"), demo)
-                for mask, rows in (("train", range(train)), ("valid", range(train, len(demos)))):
+                for mask, rows in masks(len(demos), valid).items():
                     names = np.array([f"demo_{i}" for i in rows], dtype="S16")
                     file.create_dataset(f"mask/{mask}", data=names)
             os.replace(partial, path)
@@ -96,14 +130,21 @@ def write_demonstrations(
 
 
 def _write_one(group: Any, demo: Demonstration) -> None:
-    columns = {f"obs/{name}": column for name, column in demo.obs.items()}
-    columns |= {name: getattr(demo, name) for name in COLUMNS} | dict(demo.extra)
     group.attrs["num_samples"] = len(demo)
-    for name, column in columns.items():
-        if len(column) != len(demo):
-            raise DataError(f"{len(column)} rows for {len(demo)} actions", key=name)
-        pictures = column.dtype == np.uint8 and column.ndim == 4
-        group.create_dataset(name, data=column, **({"compression": "gzip", "compression_opts": 1} if pictures else {}))
+    for name, column in demo.columns().items():
+        packed = {"compression": "gzip", "compression_opts": 1} if is_pictures(column) else {}
+        group.create_dataset(name, data=column, **packed)
+
+
+def is_pictures(column: Array) -> bool:
+    """Whether a column is ``uint8 [T, H, W, 3]``."""
+    return column.dtype == np.uint8 and column.ndim == 4
+
+
+def masks(count: int, valid: float) -> dict[str, range]:
+    """Which of ``count`` episodes are for training and, the last share of them (rounded), for validation."""
+    train = count - round(valid * count)
+    return {"train": range(train), "valid": range(train, count)}
 
 
 def read_demonstrations(path: Path) -> DemonstrationFile:
@@ -117,13 +158,13 @@ def read_demonstrations(path: Path) -> DemonstrationFile:
             return _read(file, path)
     except DataError:
         raise
-    except (OSError, KeyError, RuntimeError, ValueError) as error:
-        raise DataError(f"not a readable file of demonstrations ({error})", where=path, remedy=_REMEDY) from error
+    except (OSError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        raise DataError(f"not a readable file of demonstrations ({error})", where=path, remedy=REMEDY) from error
 
 
 def _read(file: Any, path: Path) -> DemonstrationFile:
     if "data" not in file or "env_args" not in file["data"].attrs:
-        raise DataError("no group data with env_args", where=path, key="data", remedy=_REMEDY)
+        raise DataError("no group data with env_args", where=path, key="data", remedy=REMEDY)
     data = file["data"]
     names = sorted((name for name in data), key=lambda name: int(name.rpartition("_")[2]))
     demos = [_read_one(data[name], path) for name in names]
@@ -131,36 +172,19 @@ def _read(file: Any, path: Path) -> DemonstrationFile:
     if not demos or sum(map(len, demos)) != total:
         raise DataError(
             f"{sum(map(len, demos))} samples in {len(demos)} episodes, {total} announced",
-            where=path, key="data.total", remedy=_REMEDY,
+            where=path, key="data.total", remedy=REMEDY,
         )  # fmt: skip
-    masks = {}
+    named = {}
     for mask in file.get("mask", {}):
         members = [item.decode() if isinstance(item, bytes) else str(item) for item in file["mask"][mask][:]]
         unknown = sorted(set(members) - set(names))
         if unknown:
             raise DataError(f"names episodes that are not there: {unknown}", where=path, key=f"mask/{mask}")
-        masks[mask] = tuple(names.index(name) for name in members)
-    return DemonstrationFile(tuple(demos), json.loads(data.attrs["env_args"]), masks)
+        named[mask] = tuple(names.index(name) for name in members)
+    return DemonstrationFile(tuple(demos), json.loads(data.attrs["env_args"]), named)
 
 
 def _read_one(group: Any, path: Path) -> Demonstration:
     columns: dict[str, Array] = {}
     group.visititems(lambda name, item: columns.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None)
-    missing = [name for name in COLUMNS if name not in columns]
-    obs = {name.removeprefix("obs/"): columns.pop(name) for name in list(columns) if name.startswith("obs/")}
-    if missing or not obs:
-        raise DataError(
-            f"lacks {', '.join(missing or ['obs'])}", where=path, key=group.name.lstrip("/"), remedy=_REMEDY
-        )
-    rows = int(group.attrs["num_samples"])
-    for name, column in {**{f"obs/{name}": column for name, column in obs.items()}, **columns}.items():
-        if not column.ndim or len(column) != rows:
-            raise DataError(
-                f"{column.shape} does not have {rows} rows", where=path, key=f"{group.name}/{name}", remedy=_REMEDY
-            )
-    if columns["actions"].ndim != 2 or not np.isfinite(columns["actions"]).all():
-        raise DataError("actions must be finite, [T, A]", where=path, key=f"{group.name}/actions", remedy=_REMEDY)
-    main = {name: columns.pop(name) for name in COLUMNS}
-    # The observation after each action, which some writers add, follows from obs; it would count as an extra column.
-    extra = {name: column for name, column in columns.items() if not name.startswith("next_obs/")}
-    return Demonstration(obs, **main, extra=extra)
+    return Demonstration.from_columns(columns, int(group.attrs["num_samples"]), path, group.name.lstrip("/"))

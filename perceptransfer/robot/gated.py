@@ -15,15 +15,20 @@ from perceptransfer.policy.gates import Audit, Decision, Evidence, Gate
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """One control period: what was proposed, what the gate made of it, and the state that was measured afterwards."""
+    """One control period: what was seen and proposed, what the gate made of it, and what was measured afterwards.
+
+    ``observation`` and ``evidence`` are those before the action; ``ended`` is true in an episode's last tick.
+    """
 
     number: int
+    observation: Any
+    evidence: Evidence
     proposed: Any
     decision: Decision
     audit: Audit
-    human: bool
     reward: float
     distance: float | None
+    ended: bool
 
 
 class GatedEnv(gymnasium.Wrapper[Any, Any, Any, Any]):
@@ -53,18 +58,19 @@ class GatedEnv(gymnasium.Wrapper[Any, Any, Any, Any]):
         return observation, info
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
-        decision = self.gate.check(self._evidence, action, self._clock())
-        human = self._evidence.human
+        seen, evidence = self._observation, self._evidence
+        decision = self.gate.check(evidence, action, self._clock())
         if decision.executed is None:
             info = self._halt()
-            observation, reward, terminated, truncated = self._observation, self.stop_reward, False, True
+            observation, reward, terminated, truncated = seen, self.stop_reward, False, True
         else:
             # The gate has judged the action in the number type that came in; the space's own type may be another.
             observation, given, terminated, truncated, info = self.env.step(decision.executed)
             reward = float(given)
         self._observation, self._evidence = observation, _evidence(info)
         audit = self.gate.audit(self._evidence, self._clock())
-        tick = Tick(self._number, np.array(action), decision, audit, human, reward, info.get("distance"))
+        ended, distance = bool(terminated or truncated), info.get("distance")
+        tick = Tick(self._number, seen, evidence, np.array(action), decision, audit, reward, distance, ended)
         self._number += 1
         if self.record is not None:
             self.record(tick)

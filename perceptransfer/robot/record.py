@@ -44,7 +44,7 @@ def tick_row(tick: Tick) -> dict[str, Any]:
         "measured": plain(tick.audit.g),
         "violated": list(tick.audit.violated),
         "measured_validity": list(tick.audit.validity),
-        "human": tick.human,
+        "human": tick.evidence.human,
         "reward": plain(tick.reward),
         "distance": plain(tick.distance),
     }

@@ -11,6 +11,7 @@ from torch import Tensor
 from perceptransfer.core.errors import DataError
 from perceptransfer.learning.behaviour_cloning import ACTION, FEATURES, MASK, PICTURE, chunked
 from perceptransfer.robot.demonstrations import Demonstration
+from perceptransfer.robot.gate_columns import sent_ticks
 
 
 def columns(
@@ -25,7 +26,8 @@ def columns(
 
     ``keys`` are the observations that the head sees, in `HeadPolicy`'s order. With ``encode`` (``[B, 3, H, W]`` in 0..1
     to ``[B, E]``) pictures become cached features; without, they are handed on for training end to end, and then
-    ``image`` has to come first. A ``horizon`` above 1 gives chunks and their mask.
+    ``image`` has to come first. A ``horizon`` above 1 gives chunks and their mask. Ticks in which a gate let nothing be
+    sent teach no action and are left out.
 
     Raises:
         DataError: an observation that the demonstrations do not have, or pictures that do not come first.
@@ -40,10 +42,11 @@ def columns(
             )
     if encode is None and "image" in keys and keys[0] != "image":
         raise DataError("pictures have to come first", key="keys", remedy="name image before other observations")
+    sent = [(demo, sent_ticks(demo)) for demo in demos]
     made: dict[str, Tensor] = {}
     parts = []
     for key in keys:
-        values = torch.from_numpy(np.concatenate([demo.obs[key] for demo in demos]))
+        values = torch.from_numpy(np.concatenate([demo.obs[key][rows] for demo, rows in sent]))
         if key != "image":
             parts.append(values.float())
         elif encode is None:
@@ -52,7 +55,7 @@ def columns(
             parts.append(_encoded(values, encode, batch_size))
     if parts:
         made[FEATURES] = torch.cat(parts, 1)
-    actions = [torch.from_numpy(demo.actions).float() for demo in demos]
+    actions = [torch.from_numpy(demo.actions[rows]).float() for demo, rows in sent]
     if horizon == 1:
         return {**made, ACTION: torch.cat(actions)}
     chunks, masks = zip(*(chunked(one, horizon) for one in actions), strict=True)

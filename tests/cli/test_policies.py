@@ -58,11 +58,22 @@ def test_the_true_state_needs_no_bundle_and_no_picture(tmp_path: Path, capsys: p
     assert "perception error" in capsys.readouterr().out
 
 
+def test_demonstrations_as_a_lerobot_data_set(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("lerobot", reason="lerobot has an environment of its own")
+    shown = str(tmp_path / "demos")
+    assert run("demos", shown, "--count", "2", "--size", "16", "--layout", "lerobot") == 0
+    assert "2 demonstrations" in capsys.readouterr().out and (tmp_path / "demos" / "meta" / "info.json").exists()
+    assert run("train", shown, str(tmp_path / "policy"), "--steps", "3") == 0
+    assert run("demos", shown, "--count", "2", "--layout", "lerobot") == 1
+    assert "is there already" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
         (("demos", "x.hdf5", "--look", "gone.yaml"), "gone.yaml"),
         (("train", "gone.hdf5", "p"), "gone.hdf5"),
+        (("train", ".", "p"), "meta/info.json"),
         (("evaluate", "gone", TARGET, "out"), "gone/policy.json"),
     ],
 )

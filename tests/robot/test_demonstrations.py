@@ -95,9 +95,9 @@ def replace(raw: Any, name: str, value: Any) -> None:
         (change(lambda raw: raw.__delitem__("data")), "data"),
         (change(lambda raw: raw.__delitem__("data/demo_1/actions")), "data/demo_1"),
         (change(lambda raw: raw.__delitem__("data/demo_1/obs")), "data/demo_1"),
-        (change(lambda raw: replace(raw, "data/demo_1/rewards", np.zeros(2))), "/data/demo_1/rewards"),
-        (change(lambda raw: replace(raw, "data/demo_0/actions", np.full((3, 2), np.nan))), "/data/demo_0/actions"),
-        (change(lambda raw: replace(raw, "data/demo_0/actions", np.zeros(3))), "/data/demo_0/actions"),
+        (change(lambda raw: replace(raw, "data/demo_1/rewards", np.zeros(2))), "data/demo_1/rewards"),
+        (change(lambda raw: replace(raw, "data/demo_0/actions", np.full((3, 2), np.nan))), "data/demo_0/actions"),
+        (change(lambda raw: replace(raw, "data/demo_0/actions", np.zeros(3))), "data/demo_0/actions"),
         (change(lambda raw: replace(raw, "mask/train", np.array([b"demo_99"]))), "mask/train"),
     ],
 )

@@ -27,10 +27,12 @@ class BundleBackbone(nn.Module):
 
 
 def swap_act_backbone(policy: Any, bundle: str | Path, backend: Backend = "torch") -> BundleBackbone:
-    """Put the bundle's encoder into an ``ACTPolicy`` (written for lerobot 0.4.4) and return it.
+    """Put the bundle's encoder into an ``ACTPolicy`` (tried with lerobot 0.4.4) and return it.
 
     Call it before an optimiser is made: the projection behind the backbone is made anew where the number of channels
-    differs. The backbone stays frozen through ``policy.train()``, batch-norm statistics included.
+    differs. The backbone stays frozen through ``policy.train()``, batch-norm statistics included. To load a saved
+    policy, make one from its configuration, call this, then ``safetensors.torch.load_model``: ``from_pretrained``
+    builds a ResNet again and, where that has as many channels, leaves it random with no more than a warning.
 
     Raises:
         ConfigError: the policy has no image backbone, its images have another size than the bundle's, or its
