@@ -2,7 +2,9 @@
 
 One image at a time, one thread, CPU time of the process. The formats take turns, round by round, so that a busy machine
 slows all of them alike; the ratio is the median over rounds of format / eager in the same round. Weights are random:
-they do not change what is computed. Writes ``latency.json`` and ``latency.md`` into ``benchmarks/policy/results``.
+they do not change what is computed. A square float32 matmul takes turns too: the row "limit" is the time that the
+model's multiplications and additions would take at its rate, which no exact float32 format can be expected to beat by
+much. Writes ``latency.json`` and ``latency.md`` into ``benchmarks/policy/results``.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ import numpy as np
 import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils.flop_counter import FlopCounterMode
 
 from perceptransfer.core.checkpoint import Checkpoint
 from perceptransfer.core.config import config_of
@@ -31,7 +34,8 @@ from perceptransfer.policy import load_encoder, verify_bundle
 RESULTS = Path(__file__).parent / "results"
 SIZE = (128, 128)
 MODELS: dict[str, dict[str, Any]] = {"resnet18": {}, "vit_small_patch16_224": {"img_size": SIZE[0]}}
-NAMES = {"eager": "eager torch", "torch": "encoder.pt2", "onnx": "encoder.onnx", "int8": "encoder.int8.onnx"}
+SQUARE = 1024  # side of the matmul that measures the machine
+NAMES = {"limit": "limit: its arithmetic as one matmul", "eager": "eager torch", "torch": "encoder.pt2", "onnx": "encoder.onnx", "int8": "encoder.int8.onnx"}
 
 NOTE = (
     "Feature error: largest difference over largest feature, worst image. Of int8: length of the difference over that "
@@ -78,7 +82,13 @@ def row(name: str, rounds: int) -> dict[str, Any]:
         calls: dict[str, Callable[[], Any]] = {"eager": lambda: graph(image), "torch": lambda: program(image)}
         for backend, session in sessions.items():
             calls[backend] = lambda session=session: session(image.numpy())
+        one, other = torch.randn(SQUARE, SQUARE), torch.randn(SQUARE, SQUARE)
+        calls["limit"] = lambda: torch.mm(one, other)
+        with FlopCounterMode(display=False) as counter:
+            graph(image)
         spent = measure(calls, rounds)
+    share = counter.get_total_flops() / (2 * SQUARE**3)
+    spent["limit"] = [share * value for value in spent["limit"]]
     eager = np.array(spent["eager"])
     formats = {
         key: {
