@@ -8,23 +8,15 @@ from pathlib import Path
 import pytest
 
 from perceptransfer.cli import main
-from perceptransfer.core.seeding import seed_everything
-from perceptransfer.deploy import export
-from perceptransfer.models import KeypointEncoder
-from perceptransfer.robot.perception import pose_checkpoint
+from tests.bundles import shared_pose_bundle
 
 ROOT = Path(__file__).parents[2]
 TARGET = str(ROOT / "configs" / "looks" / "target.yaml")
 
 
 @pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> str:
-    seed_everything(0)
-    options = {"widths": [4, 8], "dim": 4, "downsample": "stride", "pool": "avg"}
-    net = KeypointEncoder(options=options, keypoints=4, pose=2, stride=4, width=4, hidden=4)
-    folder = tmp_path_factory.mktemp("encoder") / "bundle"
-    export(pose_checkpoint(net), folder, (96, 96))
-    return str(folder)
+def bundle() -> str:
+    return str(shared_pose_bundle())
 
 
 def run(*words: str) -> int:
