@@ -8,18 +8,17 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
 
-from perceptransfer.core.errors import BundleError
 from perceptransfer.core.files import write_atomic
 from perceptransfer.core.seeding import seed_everything
 from perceptransfer.learning import Optim
 from perceptransfer.learning.behaviour_cloning import FEATURES, clone
-from perceptransfer.policy import ChunkHead, MLPHead, load_encoder, load_policy, save_policy
+from perceptransfer.policy import ChunkHead, MLPHead, load_encoder, save_policy
 from perceptransfer.robot.closed_loop import Row, conditions, evaluate
 from perceptransfer.robot.collect import collect, env_args
 from perceptransfer.robot.demonstrations import read_demonstrations, write_demonstrations
 from perceptransfer.robot.look import Look
 from perceptransfer.robot.panels import panel
-from perceptransfer.robot.policies import HeadPolicy, frozen_features
+from perceptransfer.robot.policies import HeadPolicy, frozen_features, open_policy
 from perceptransfer.robot.report import filmstrip, markdown, summarize
 from perceptransfer.robot.training import columns
 from perceptransfer.robot.worlds import WORLDS
@@ -129,13 +128,7 @@ def try_out(
         starts: Starts of each condition, 50 at most.
         workers: Processes in which worlds live; 0 keeps them in this one.
     """
-    head, about = load_policy(policy)
-    if (bundle is None) != (about.bundle is None):
-        raise BundleError(
-            "the policy " + ("needs its bundle" if bundle is None else "sees no pictures"),
-            where=policy, key="bundle", remedy="give the bundle it was trained on, and only that",
-        )  # fmt: skip
-    frozen = None if bundle is None else load_encoder(bundle, sha256=about.bundle)
+    head, about, frozen = open_policy(policy, bundle)
     encode = None if frozen is None else frozen_features(frozen, _slice(about.features))
     tried = HeadPolicy(head, about.keys, encode, _slice(about.target))
     folder, rows = Path(output), list[Row]()
