@@ -7,6 +7,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
 
 from perceptransfer.metrics import rate_interval, wilson
 
@@ -53,6 +54,7 @@ def _gate(axes: Axes, updates: list[dict[str, Any]], poisoned: dict[str, Any]) -
         label = "poisoned instead, rolled back"
         _rates(axes, [poisoned["update"] + 1.15], [poisoned["statistics"]["after"]], BAD, label)
     axes.set_ylim(bottom=0)
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0, symbol=" %"))
     axes.set_xticks(range(len(states)), ["frozen", *(str(row["update"]) for row in updates if row["statistics"])])
     axes.set_xlabel("update")
     axes.set_title("ticks that the gate changed, on the watch starts", fontsize=10, loc="left")

@@ -18,13 +18,14 @@ from perceptransfer.core.seeding import derive_seed
 from perceptransfer.metrics import rate_interval
 from perceptransfer.policy.gates.evidence import Floats
 from perceptransfer.robot.attribution import attributions
-from perceptransfer.robot.claims import Pairs, by_condition, deployment, improvement, safety
+from perceptransfer.robot.claims import Pairs
 from perceptransfer.robot.gated import GatedEnv, Tick
 from perceptransfer.robot.journal import Journal
 from perceptransfer.robot.record import TickRecorder, plain, tick_row
 from perceptransfer.robot.rollout import Condition, Episode, run_episode, totals
 from perceptransfer.robot.statistics import Rules, compare
 from perceptransfer.robot.tunable import TunablePolicy
+from perceptransfer.robot.tuning_report import compose
 from perceptransfer.robot.update import UpdateRule
 
 
@@ -192,33 +193,11 @@ class GatedFineTuning:
         self.policy.load_vector(vector)
         return self.journal.save(self.policy.checkpoint())
 
-    def _claims(self, pairs: Pairs) -> dict[str, Any]:
-        sums = {"ticks": self.journal.proposed, "episodes": self.journal.episodes}
-        return {
-            "improvement": improvement(pairs, self.rules),
-            "safety": safety(pairs, self.rules, **sums, violations=self.journal.violations, spent=self.journal.spent),
-            "deployment": deployment(pairs, self.rules),
-        }
-
     def _report(self, start: str, tuned: str, refused: str | None, pairs: Pairs) -> dict[str, Any]:
-        journal = self.journal
-        ends = [row for row in journal.steps if row["kind"] == "update_end"]
-        keys = ("update", "before", "proposed", "after", "kept", "reason", "statistics", "failures")
-        report = {
-            "frozen_policy": start,
-            "tuned_policy": tuned,
-            "frozen_weights": self.policy.frozen_hash,
-            "gate": self.env.gate.identity(),
-            "refused": refused,
-            "updates": [{key: row[key] for key in keys} for row in ends],
-            "claims": self._claims(pairs) if pairs else None,  # nothing was tuned, or nothing is claimed
-            "conditions": by_condition(pairs),
-            "used": journal.used,
-            "failures": {
-                name: [a.to_row() for a in attributions(after, frozen)] for name, (frozen, after) in pairs.items()
-            },
-        }
-        if journal.find("report") is None:
-            journal.note("report", {"digest": digest(plain(report))})
-        write_atomic(journal.folder / "report.json", json.dumps(plain(report), indent=1) + "\n")
+        hashes = {"frozen_policy": start, "tuned_policy": tuned, "frozen_weights": self.policy.frozen_hash}
+        hashes["gate"] = self.env.gate.identity()
+        report = compose(hashes, refused, self.journal, pairs, self.rules)
+        if self.journal.find("report") is None:
+            self.journal.note("report", {"digest": digest(plain(report))})
+        write_atomic(self.journal.folder / "report.json", json.dumps(plain(report), indent=1) + "\n")
         return report

@@ -1,4 +1,4 @@
-"""What a fine-tuning run says to a reader: a table of conditions, and its three claims one by one."""
+"""What a fine-tuning run reports, and how it says so to a reader: a table of conditions, three claims one by one."""
 
 from __future__ import annotations
 
@@ -6,8 +6,38 @@ from collections.abc import Mapping
 from typing import Any
 
 from perceptransfer.metrics import wilson
+from perceptransfer.robot.attribution import attributions
+from perceptransfer.robot.claims import Pairs, by_condition, deployment, improvement, safety
+from perceptransfer.robot.journal import Journal
+from perceptransfer.robot.statistics import Rules
 
 Report = Mapping[str, Any]
+_OF_AN_UPDATE = ("update", "before", "proposed", "after", "kept", "reason", "statistics", "failures")
+
+
+def compose(
+    hashes: Mapping[str, str], refused: str | None, journal: Journal, pairs: Pairs, rules: Rules
+) -> dict[str, Any]:
+    """The report: hashes, updates, claims, final conditions, episodes and ticks of each phase, and why starts fail."""
+    done = {"ticks": journal.proposed, "episodes": journal.episodes}
+    ends = [row for row in journal.steps if row["kind"] == "update_end"]
+    return {
+        **hashes,
+        "refused": refused,
+        "updates": [{key: row[key] for key in _OF_AN_UPDATE} for row in ends],
+        "claims": {
+            "improvement": improvement(pairs, rules),
+            "safety": safety(pairs, rules, **done, violations=journal.violations, spent=journal.spent),
+            "deployment": deployment(pairs, rules),
+        }
+        if pairs
+        else None,  # nothing was tuned, or nothing is claimed
+        "conditions": by_condition(pairs),
+        "used": journal.used,
+        "failures": {
+            name: [a.to_row() for a in attributions(after, frozen)] for name, (frozen, after) in pairs.items()
+        },
+    }
 
 
 def table(report: Report) -> str:
