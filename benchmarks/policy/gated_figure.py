@@ -19,6 +19,10 @@ def draw(result: dict[str, Any], path: Path) -> None:
     figure = Figure(figsize=(10.5, 4.2), dpi=110, facecolor="white", layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=[1.5, 1])
     _success(left, result["tuned"]["conditions"], result.get("told the truth", {}))
+    if "not worn" in result:
+        shares = [row["successes"] / row["n"] for row in result["not worn"].values()]
+        at = [i - 0.18 for i in range(len(shares))]
+        left.plot(at, shares, "x", color="#009E73", markersize=7, markeredgewidth=2, label="frozen, arm not worn")
     _gate(right, result["tuned"]["updates"], result["poisoned"])
     for axes in (left, right):
         axes.spines[["top", "right"]].set_visible(False)

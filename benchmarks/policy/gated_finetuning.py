@@ -143,11 +143,12 @@ def plant(options: argparse.Namespace) -> Setting:
     return Setting(GatedEnv(HardwareEnv(PlanarPlant(), PlantReach()), read_gate(GATE)), policy, None, conditions)
 
 
-def reach(options: argparse.Namespace, pictures: bool = True) -> Setting:
+def reach(options: argparse.Namespace, pictures: bool = True, worn: bool = True) -> Setting:
     """Reach from pixels in the target look on a worn arm; without ``pictures`` told the target's true place instead."""
+    shift = Dynamics.read(CONFIGS / "dynamics" / "worn_arm.yaml") if worn else Dynamics()
     head, about, encoder = open_policy(options.policy, options.bundle)
-    look, dynamics = Look.read(CONFIGS / "looks" / "target.yaml"), Dynamics.read(CONFIGS / "dynamics" / "worn_arm.yaml")
-    learning, watch, final = target_conditions("reach", look, dynamics, final=options.starts)
+    look = Look.read(CONFIGS / "looks" / "target.yaml")
+    learning, watch, final = target_conditions("reach", look, shift, final=options.starts)
     robot = target_robot(read_gate(GATE), head, about, encoder if pictures else None)
     return Setting(robot, tunable(head), about.bundle, [learning, watch, *final])
 
@@ -222,6 +223,16 @@ def told_the_truth(options: argparse.Namespace, report: dict[str, Any]) -> dict[
     return found
 
 
+def not_worn(options: argparse.Namespace) -> dict[str, Any]:
+    """The frozen policy from pictures of the same starts on the arm that it was made for: what perception alone costs.
+
+    The delays on top stay.
+    """
+    robot, policy, _, (_, _, *final) = reach(options, worn=False)
+    good = {c.name: sum(e.success for e in run_condition(robot, policy, c)) for c in final}
+    return {name: {"successes": count, "n": options.starts} for name, count in good.items()}
+
+
 def killed_and_resumed(options: argparse.Namespace, ticks: int) -> dict[str, Any]:
     """A run killed in a tick of its second update, and the same command once more."""
     words = [sys.executable, __file__, "--world", options.world, "--output", str(options.output), "--part", "killed"]
@@ -269,7 +280,7 @@ def summary(options: argparse.Namespace) -> dict[str, Any]:
     }
     result = {"world": options.world, "holds": holds, "tuned": tuned, "poisoned": bad, "resumed": resumed}
     if options.world == "reach":
-        result["told the truth"] = told_the_truth(options, plain(tuned))
+        result |= {"told the truth": told_the_truth(options, plain(tuned)), "not worn": not_worn(options)}
     return result
 
 
@@ -280,6 +291,8 @@ def print_result(result: dict[str, Any]) -> None:
     for name, row in result.get("told the truth", {}).items():
         told = ", ".join(f"{side} {row[side]['successes']}/{row[side]['n']}" for side in ("frozen", "tuned"))
         print(f"told the truth, {name}: {told}; of {row['failures']} failures {row['of perception']} are perception's")
+    for name, row in result.get("not worn", {}).items():
+        print(f"frozen, arm not worn, {name}: {row['successes']}/{row['n']}")
     for what, holds in result["holds"].items():
         print(f"{'ok ' if holds else 'NOT'} {what}")
 
