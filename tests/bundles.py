@@ -15,7 +15,7 @@ from torch import Tensor
 from perceptransfer.core.checkpoint import Checkpoint
 from perceptransfer.core.config import config_of
 from perceptransfer.deploy import export
-from perceptransfer.models import Encoder
+from perceptransfer.models import Encoder, KeypointEncoder
 from tests.weights import randomise
 
 # name -> encoder's name, options, size, camera
@@ -63,3 +63,17 @@ def images_for(bundle: Path, count: int = 3, seed: int = 0) -> Tensor:
     spec = read_contract(bundle).images
     generator = torch.Generator().manual_seed(seed)
     return torch.randint(0, 256, (count, spec.height, spec.width, 3), dtype=torch.uint8, generator=generator)
+
+
+@functools.cache
+def shared_pose_bundle() -> Path:
+    """A small keypoint encoder of 96-pixel pictures: four keypoints, then the target's place, as reach has them."""
+    from perceptransfer.robot.perception import pose_checkpoint  # needs the extra robot
+
+    folder = Path(tempfile.mkdtemp())
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    torch.manual_seed(0)
+    options = {"widths": [4, 8], "dim": 4, "downsample": "stride", "pool": "avg"}
+    net = KeypointEncoder(options=options, keypoints=4, pose=2, stride=4, width=4, hidden=4)
+    export(pose_checkpoint(net), folder / "pose", (96, 96))
+    return folder / "pose"

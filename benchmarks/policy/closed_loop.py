@@ -1,9 +1,9 @@
 """From free labels to closed-loop success: ``python benchmarks/policy/closed_loop.py --world reach``.
 
 Draws randomised frames, pretrains a keypoint encoder on them, exports it as a frozen bundle, clones 50 demonstrations
-of the source look on the bundle's pose and the arm's own joints with three seeds, and tries the policies
-from 50 starts under every condition. What is finished in the output folder is not made again. A look named by
-``--look`` is tried as well; none but the source and the randomised look is ever drawn for training.
+of the source look on the simulator's pose and the arm's own joints with three seeds, and tries the policies on the
+bundle's pose from 50 starts under every condition. What is finished in the output folder is not made again. A look
+named by ``--look`` is tried as well; none but the source and the randomised look is ever drawn for training.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from perceptransfer.robot.perception import look_shift, pose_errors
 from perceptransfer.robot.planar import planar_head
 from perceptransfer.robot.policies import HeadPolicy, frozen_features
 from perceptransfer.robot.report import filmstrip, markdown, summarize
-from perceptransfer.robot.training import columns
+from perceptransfer.robot.training import columns, with_pose
 from perceptransfer.robot.worlds import WORLDS
 
 RANDOMIZED = "configs/looks/randomized.yaml"
@@ -66,7 +66,10 @@ def policies(given: argparse.Namespace, frozen: FrozenEncoder) -> list[HeadPolic
     world = WORLDS[given.world](look("source"))
     demos = collect(world, panel(given.world, "train", given.demonstrations).starts, noise=NOISE[given.world])
     world.close()
-    table = columns(demos, KEYS, encode=encode)
+    if given.learn_from == "labels":
+        table = columns(with_pose(demos), ("pose", "proprio"))
+    else:
+        table = columns(demos, KEYS, encode=encode)
     made = []
     for seed in given.seeds:
         seed_everything(seed)
@@ -91,9 +94,14 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--look", nargs="*", default=[], help="further looks, by name or file")
     parser.add_argument("--features", choices=["pose", "all"], default="pose", help="what the head sees")
+    parser.add_argument(
+        "--learn-from", choices=["labels", "encoder"], default="labels", help="where the head learns the pose"
+    )
     parser.add_argument("--head", choices=["planar", "mlp"], default="planar")
     parser.add_argument("--workers", type=int, default=2)
     given = parser.parse_args()
+    if given.features == "all" and given.learn_from == "labels":
+        parser.error("--features all needs --learn-from encoder")
     folder: Path = given.output or Path("results") / given.world
     folder.mkdir(parents=True, exist_ok=True)
     drawn = frames(folder, given.world, look("randomized"), given.frames, given.workers)

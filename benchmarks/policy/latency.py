@@ -35,7 +35,13 @@ RESULTS = Path(__file__).parent / "results"
 SIZE = (128, 128)
 MODELS: dict[str, dict[str, Any]] = {"resnet18": {}, "vit_small_patch16_224": {"img_size": SIZE[0]}}
 SQUARE = 1024  # side of the matmul that measures the machine
-NAMES = {"limit": "limit: its arithmetic as one matmul", "eager": "eager torch", "torch": "encoder.pt2", "onnx": "encoder.onnx", "int8": "encoder.int8.onnx"}
+NAMES = {
+    "limit": "limit: its arithmetic as one matmul",
+    "eager": "eager torch",
+    "torch": "encoder.pt2",
+    "onnx": "encoder.onnx",
+    "int8": "encoder.int8.onnx",
+}
 
 NOTE = (
     "Feature error: largest difference over largest feature, worst image. Of int8: length of the difference over that "

@@ -19,6 +19,7 @@ commands:
   policy demos     let a scripted expert show a task in a simulated world (extra robot)
   policy train     clone demonstrations on the features of a frozen encoder
   policy evaluate  success in closed loop: both looks, held-out starts, edge, delays
+  policy finetune  tune a small part of a policy behind gates, in a target look with other dynamics
 
   perceptransfer COMMAND --help         all options of a command
   perceptransfer COMMAND --print_config the configuration as YAML, to be edited and given back by --config

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from pathlib import Path
 
 import yaml
@@ -27,7 +28,12 @@ FUNCTIONS: dict[str, Callable[..., int]] = {
     "export": bundles.export,
     "verify": bundles.verify,
 }
-POLICY = {"policy demos": "demos", "policy train": "train", "policy evaluate": "try_out"}
+POLICY = {
+    "policy demos": "policies.demos",
+    "policy train": "policies.train",
+    "policy evaluate": "policies.try_out",
+    "policy finetune": "finetuning.finetune",
+}
 """Commands whose functions need the extra ``robot``, which is imported when one of them is called."""
 WITH_DEFAULT_CONFIG = {"benchmark", "run"}
 
@@ -51,9 +57,8 @@ def function_of(command: str) -> Callable[..., int]:
     """
     if command in FUNCTIONS:
         return FUNCTIONS[command]
-    from perceptransfer.cli import policies
-
-    function: Callable[..., int] = getattr(policies, POLICY[command])
+    file, name = POLICY[command].split(".")
+    function: Callable[..., int] = getattr(import_module(f"perceptransfer.cli.{file}"), name)
     return function
 
 

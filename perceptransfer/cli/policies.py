@@ -8,13 +8,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
 
-from perceptransfer.core.errors import BundleError
+from perceptransfer.core.errors import ConfigError
 from perceptransfer.core.extras import require
 from perceptransfer.core.files import write_atomic
 from perceptransfer.core.seeding import seed_everything
 from perceptransfer.learning import Optim
 from perceptransfer.learning.behaviour_cloning import FEATURES, clone
-from perceptransfer.policy import ChunkHead, MLPHead, PolicyHead, load_encoder, load_policy, save_policy
+from perceptransfer.policy import ChunkHead, MLPHead, PolicyHead, load_encoder, save_policy
 from perceptransfer.robot.closed_loop import Row, conditions, evaluate
 from perceptransfer.robot.collect import collect, env_args
 from perceptransfer.robot.demonstrations import read_demonstrations, write_demonstrations
@@ -22,9 +22,9 @@ from perceptransfer.robot.lerobot_dataset import read_lerobot, write_lerobot
 from perceptransfer.robot.look import Look
 from perceptransfer.robot.panels import panel
 from perceptransfer.robot.planar import PROPRIO, planar_head
-from perceptransfer.robot.policies import HeadPolicy, frozen_features
+from perceptransfer.robot.policies import HeadPolicy, frozen_features, open_policy
 from perceptransfer.robot.report import filmstrip, markdown, summarize
-from perceptransfer.robot.training import columns
+from perceptransfer.robot.training import columns, with_pose
 from perceptransfer.robot.worlds import WORLDS
 
 World = Literal["reach", "push"]
@@ -79,6 +79,7 @@ def train(
     seed: int = 0,
     features: list[int] | None = None,
     target: list[int] | None = None,
+    pose: Literal["labels", "encoder"] = "labels",
 ) -> int:
     """Clone demonstrations: a policy head on the features of a frozen encoder, computed once.
 
@@ -97,14 +98,30 @@ def train(
             two, or with a puck four, for the pose.
         target: First and last (exclusive) of these columns that estimate the target's place, to be scored beside
             success; null where there is none.
+        pose: Where the head learns what the pose is: from a simulator's labels in the demonstrations, which acts
+            better, or from the encoder's estimates, for demonstrations that have none or a head that sees more.
     """
     place = Path(demonstrations)
     read = read_lerobot(place) if place.is_dir() else read_demonstrations(place)
     frozen = None if bundle is None else load_encoder(bundle)
     keys = ("state",) if frozen is None else ("image", "proprio")
     chunks = horizon if head == "chunk" else 1
-    encode = None if frozen is None else frozen_features(frozen, _slice(features))
-    table = columns(read.demos, keys, horizon=chunks, encode=encode)
+    if frozen is not None and pose == "labels":
+        table = columns(with_pose(read.demos), ("pose", "proprio"), horizon=chunks)
+        seen = len(range(frozen.dim)[slice(*features)]) if features is not None else frozen.dim
+        if table[FEATURES].shape[1] != seen + PROPRIO:
+            raise ConfigError(
+                f"the head would see {seen} features, the labels are {table[FEATURES].shape[1] - PROPRIO} numbers",
+                key="features",
+                remedy="name the columns of the pose, which come last, or --pose encoder",
+            )
+    else:
+        table = columns(
+            read.demos,
+            keys,
+            horizon=chunks,
+            encode=None if frozen is None else frozen_features(frozen, _slice(features)),
+        )
     seed_everything(seed)
     dim, actions = table[FEATURES].shape[1], read.demos[0].actions.shape[1]
     world = str(read.env_args["env_kwargs"]["world"])
@@ -147,13 +164,7 @@ def try_out(
         starts: Starts of each condition, 50 at most.
         workers: Processes in which worlds live; 0 keeps them in this one.
     """
-    head, about = load_policy(policy)
-    if (bundle is None) != (about.bundle is None):
-        raise BundleError(
-            "the policy " + ("needs its bundle" if bundle is None else "sees no pictures"),
-            where=policy, key="bundle", remedy="give the bundle it was trained on, and only that",
-        )  # fmt: skip
-    frozen = None if bundle is None else load_encoder(bundle, sha256=about.bundle)
+    head, about, frozen = open_policy(policy, bundle)
     encode = None if frozen is None else frozen_features(frozen, _slice(about.features))
     tried = HeadPolicy(head, about.keys, encode, _slice(about.target))
     folder, rows = Path(output), list[Row]()

@@ -62,6 +62,20 @@ def deployment(pairs: Pairs, rules: Rules) -> dict[str, Any]:
     return {"supported": bool(rows) and good, "min_success": rules.min_success, "conditions": rows}
 
 
+def by_condition(pairs: Pairs) -> dict[str, Any]:
+    """Success with its interval, sums and mean perception error (m), frozen and tuned, of every final condition."""
+    sides = {name: dict(zip(("frozen", "tuned"), pair, strict=True)) for name, pair in pairs.items()}
+    return {
+        name: {side: {**_success(e), **totals(e), "perception_error": _error(e)} for side, e in both.items()}
+        for name, both in sides.items()
+    }
+
+
+def _error(episodes: Sequence[Episode]) -> float | None:
+    known = [e.perception_error for e in episodes if e.perception_error is not None]
+    return sum(known) / len(known) if known else None
+
+
 def _success(episodes: Sequence[Episode]) -> dict[str, Any]:
     good, n = sum(e.success for e in episodes), len(episodes)
     rate, low, high = rate_interval(good, n)

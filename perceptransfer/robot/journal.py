@@ -25,6 +25,7 @@ class Journal:
         self.steps: list[dict[str, Any]] = []
         self.spent = 0  # interventions while learning
         self.proposed = self.violations = self.episodes = 0
+        self.used: dict[str, dict[str, int]] = {}  # episodes and ticks of each phase
         if self.ledger.path.exists():
             self._read()
         earlier = self.find("protocol")
@@ -53,6 +54,9 @@ class Journal:
         """Add a tick to the sums that no crash may lower."""
         self.proposed += 1
         self.episodes += row["tick"] == 0
+        used = self.used.setdefault(row["phase"], {"episodes": 0, "ticks": 0})
+        used["episodes"] += row["tick"] == 0
+        used["ticks"] += 1
         self.violations += bool(row["violated"])
         self.spent += row["update"] is not None and row["decision"] != "pass"
 

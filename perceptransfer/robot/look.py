@@ -69,6 +69,9 @@ class Look:
         for key, patterns in (textures or {}).items():
             self.textures[key] = self._checked_patterns(key, patterns)
 
+    def __repr__(self) -> str:
+        return f"Look({self.fingerprint})"  # what a run's identity is taken from
+
     def sample(self, seed: int) -> Appearance:
         """The appearance of the episode with this seed."""
         values = {key: self._draw(seed, key) for key in self.ranges}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -10,7 +11,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from perceptransfer.policy import FrozenEncoder, PolicyHead, RecedingHorizon, TemporalEnsemble
+from perceptransfer.core.errors import BundleError
+from perceptransfer.policy import (
+    FrozenEncoder,
+    PolicyDescription,
+    PolicyHead,
+    RecedingHorizon,
+    TemporalEnsemble,
+    load_encoder,
+    load_policy,
+)
 from perceptransfer.robot.arrays import Floats
 
 Observations = Mapping[str, NDArray[Any]]
@@ -33,6 +43,23 @@ class Policy(Protocol):
 
     def estimate(self) -> Floats | None:
         """Where it took the target to be on the last call, ``[B, 2]`` in m, or None if it has no such opinion."""
+
+
+def open_policy(
+    folder: str | Path, bundle: str | Path | None
+) -> tuple[PolicyHead, PolicyDescription, FrozenEncoder | None]:
+    """A saved head, its description, and the encoder that it was trained on (None: it sees no pictures).
+
+    Raises:
+        BundleError: either is missing, altered or of another version, or the bundle is not the head's.
+    """
+    head, about = load_policy(folder)
+    if (bundle is None) != (about.bundle is None):
+        raise BundleError(
+            "the policy " + ("needs its bundle" if bundle is None else "sees no pictures"),
+            where=folder, key="bundle", remedy="give the bundle it was trained on, and only that",
+        )  # fmt: skip
+    return head, about, None if bundle is None else load_encoder(bundle, sha256=about.bundle)
 
 
 def frozen_features(encoder: FrozenEncoder, part: slice | None = None) -> Callable[[Tensor], Tensor]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,13 +18,14 @@ from perceptransfer.core.seeding import derive_seed
 from perceptransfer.metrics import rate_interval
 from perceptransfer.policy.gates.evidence import Floats
 from perceptransfer.robot.attribution import attributions
-from perceptransfer.robot.claims import Pairs, deployment, improvement, safety
+from perceptransfer.robot.claims import Pairs
 from perceptransfer.robot.gated import GatedEnv, Tick
 from perceptransfer.robot.journal import Journal
 from perceptransfer.robot.record import TickRecorder, plain, tick_row
 from perceptransfer.robot.rollout import Condition, Episode, run_episode, totals
 from perceptransfer.robot.statistics import Rules, compare
 from perceptransfer.robot.tunable import TunablePolicy
+from perceptransfer.robot.tuning_report import compose
 from perceptransfer.robot.update import UpdateRule
 
 
@@ -39,7 +40,8 @@ class GatedFineTuning:
     intervention rate is below ``rules.max_intervention_rate`` and nothing left the envelope are updates made: each is
     preceded by a checkpoint, learns from the ``learning`` starts and is judged by `statistics.compare` on the
     ``watch`` starts against its predecessor, to which it is rolled back if it does not pass. At the end the frozen
-    and the tuned policy run under every ``final`` condition.
+    and the tuned policy run under every ``final`` condition. ``progress`` is told of each panel that was run and of
+    each update's end.
 
     Raises:
         ProtocolError: the folder holds another run.
@@ -58,7 +60,9 @@ class GatedFineTuning:
         folder: Path,
         seed: int = 0,
         encoder_hash: str | None = None,
+        progress: Callable[[str], None] = lambda line: None,
     ) -> None:
+        self.progress = progress
         self.env, self.policy, self.rule, self.rules, self.seed = env, policy, rule, rules, seed
         self.learning, self.watch, self.final = learning, watch, list(final)
         panels = {c.name: digest([repr(c.starts), repr(sorted(c.options.items()))]) for c in (learning, watch, *final)}
@@ -106,6 +110,8 @@ class GatedFineTuning:
                 raise _Halted(f"{episodes[-1].violations} ticks outside the envelope during {phase}")
             if update is not None and self.journal.spent > self.rules.intervention_budget:
                 raise _Halted("the intervention budget is spent")
+        place = phase if update is None else f"update {update}, {phase}"
+        self.progress(f"{place}, {condition.name}: {sum(e.success for e in episodes)}/{len(episodes)}")
         return episodes
 
     def _evaluate(self, phase: str, condition: Condition) -> list[Episode]:
@@ -166,6 +172,7 @@ class GatedFineTuning:
         content = {"update": update, "before": before, "proposed": proposed, "after": after, "kept": reason is None}
         more = {"reason": reason, "statistics": statistics, "failures": blamed}
         self.journal.note("update_end", {**content, **plain(more), "standing": [e.to_row() for e in standing]})
+        self.progress(f"update {update}: " + ("kept" if reason is None else f"rolled back: {reason}"))
         return standing
 
     def _learn(self, update: int) -> str:
@@ -186,31 +193,11 @@ class GatedFineTuning:
         self.policy.load_vector(vector)
         return self.journal.save(self.policy.checkpoint())
 
-    def _claims(self, pairs: Pairs) -> dict[str, Any]:
-        sums = {"ticks": self.journal.proposed, "episodes": self.journal.episodes}
-        return {
-            "improvement": improvement(pairs, self.rules),
-            "safety": safety(pairs, self.rules, **sums, violations=self.journal.violations, spent=self.journal.spent),
-            "deployment": deployment(pairs, self.rules),
-        }
-
     def _report(self, start: str, tuned: str, refused: str | None, pairs: Pairs) -> dict[str, Any]:
-        journal = self.journal
-        ends = [row for row in journal.steps if row["kind"] == "update_end"]
-        keys = ("update", "before", "proposed", "after", "kept", "reason", "statistics", "failures")
-        report = {
-            "frozen_policy": start,
-            "tuned_policy": tuned,
-            "frozen_weights": self.policy.frozen_hash,
-            "gate": self.env.gate.identity(),
-            "refused": refused,
-            "updates": [{key: row[key] for key in keys} for row in ends],
-            "claims": self._claims(pairs) if pairs else None,  # nothing was tuned, or nothing is claimed
-            "failures": {
-                name: [a.to_row() for a in attributions(after, frozen)] for name, (frozen, after) in pairs.items()
-            },
-        }
-        if journal.find("report") is None:
-            journal.note("report", {"digest": digest(plain(report))})
-        write_atomic(journal.folder / "report.json", json.dumps(plain(report), indent=1) + "\n")
+        hashes = {"frozen_policy": start, "tuned_policy": tuned, "frozen_weights": self.policy.frozen_hash}
+        hashes["gate"] = self.env.gate.identity()
+        report = compose(hashes, refused, self.journal, pairs, self.rules)
+        if self.journal.find("report") is None:
+            self.journal.note("report", {"digest": digest(plain(report))})
+        write_atomic(self.journal.folder / "report.json", json.dumps(plain(report), indent=1) + "\n")
         return report

@@ -34,6 +34,7 @@ class Episode:
     ``ticks`` are those in which the policy proposed: the denominator of every rate. ``decisions`` counts them by
     kind; ``violations`` are ticks whose measured state was outside a limit; ``missed`` those of them in which the
     gate had let an action through; ``only_margin`` interventions in which no limit was in reach, only a margin.
+    ``perception_error`` is the mean distance (m) of where the policy took the target to be, if the world can tell.
     """
 
     start: int
@@ -46,6 +47,7 @@ class Episode:
     only_margin: int
     invalid: int
     final_distance: float | None
+    perception_error: float | None = None
 
     @property
     def interventions(self) -> int:
@@ -67,8 +69,11 @@ def run_episode(env: GatedEnv, policy: Policy, condition: Condition, start: int)
     observation, info = env.reset(options={**condition.options, "start": condition.starts[start]})
     margins = {name: constraint.margin for name, constraint in env.gate.constraints.items()}
     ticks: list[Tick] = []
+    errors: list[float] = []
     done = False
     while not done:
+        if "perception_error" in info:
+            errors.append(info["perception_error"])
         observation, _, terminated, truncated, info = env.step(policy.act(observation))
         ticks.append(info["gate"])
         done = terminated or truncated
@@ -84,6 +89,7 @@ def run_episode(env: GatedEnv, policy: Policy, condition: Condition, start: int)
         only_margin=sum(_only_margin(t, margins) for t in ticks),
         invalid=sum(bool(t.decision.validity) for t in ticks),
         final_distance=None if ticks[-1].distance is None else round(float(ticks[-1].distance), 6),
+        perception_error=round(sum(errors) / len(errors), 6) if errors else None,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -60,6 +61,29 @@ def columns(
         return {**made, ACTION: torch.cat(actions)}
     chunks, masks = zip(*(chunked(one, horizon) for one in actions), strict=True)
     return {**made, ACTION: torch.cat(chunks), MASK: torch.cat(masks)}
+
+
+def with_pose(demos: Sequence[Demonstration]) -> list[Demonstration]:
+    """The same demonstrations with the observation ``pose``: x, y (m) of the target, and of the puck if there is one.
+
+    A simulator records the truth for nothing, and a head that learns from it acts better on an encoder's estimates than
+    one that learned from estimates: errors in what it learned from draw its actions towards their mean.
+
+    Raises:
+        DataError: demonstrations without a simulator's labels.
+    """
+    found = []
+    for i, demo in enumerate(demos):
+        names = [name for name in ("labels/target", "labels/puck") if name in demo.extra]
+        if "labels/target" not in names:
+            raise DataError(
+                f"demonstration {i} has no true pose",
+                key="labels/target",
+                remedy="record it in a simulator, or learn from the encoder's estimates",
+            )
+        pose = np.concatenate([demo.extra[name] for name in names], axis=1)
+        found.append(replace(demo, obs={**demo.obs, "pose": pose}))
+    return found
 
 
 def _encoded(pictures: Tensor, encode: Callable[[Tensor], Tensor], batch_size: int) -> Tensor:

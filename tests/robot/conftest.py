@@ -9,6 +9,7 @@ import pytest
 
 from perceptransfer.robot.look import Look
 from perceptransfer.robot.worlds import Push, Reach
+from tests.bundles import shared_pose_bundle
 
 LOOKS = Path(__file__).parents[2] / "configs" / "looks"
 
@@ -31,3 +32,8 @@ def seeing_push() -> Iterator[Push]:
     world = Push()
     yield world
     world.close()
+
+
+@pytest.fixture(scope="session")
+def pose_bundle() -> Path:
+    return shared_pose_bundle()

@@ -103,6 +103,12 @@ def test_claims_have_their_denominators(finished: Any) -> None:
     change = improvement["tuned"]["successes"] - improvement["frozen"]["successes"]
     assert improvement["tuned"]["n"] == 6 and change == improvement["gained"] - improvement["lost"]
     assert set(report["claims"]["deployment"]["conditions"]) == {"held out"}
+    sides = report["conditions"]["held out"]
+    assert [sides[side]["successes"] for side in ("frozen", "tuned")] == [
+        improvement[side]["successes"] for side in ("frozen", "tuned")
+    ]
+    assert sum(used["ticks"] for used in report["used"].values()) == len(rows)
+    assert report["used"]["baseline"]["episodes"] == 6 and report["used"]["trial"]["episodes"] == 4
 
 
 def test_every_tick_has_its_row(finished: Any) -> None:

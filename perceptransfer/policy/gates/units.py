@@ -14,6 +14,8 @@ UNITS: dict[str, dict[str, float]] = {
     "angle": {"rad": 1.0, "deg": math.pi / 180},
     "angular speed": {"rad/s": 1.0, "deg/s": math.pi / 180, "rpm": math.pi / 30},
     "force": {"N": 1.0, "kN": 1000.0},
+    "torque": {"Nm": 1.0, "N·m": 1.0},
+    "mass": {"kg": 1.0, "g": 0.001},
     "stiffness": {"N/m": 1.0, "N/mm": 1000.0},
     "temperature": {"degC": 1.0},
     "time": {"s": 1.0, "ms": 0.001},
