@@ -42,6 +42,15 @@ def test_from_demonstrations_to_closed_loop(tmp_path: Path, bundle: str, capsys:
     assert "needs its bundle" in capsys.readouterr().err
 
 
+def test_what_a_head_learns_the_pose_from(tmp_path: Path, bundle: str, capsys: pytest.CaptureFixture[str]) -> None:
+    shown, policy = str(tmp_path / "demos.hdf5"), str(tmp_path / "policy")
+    assert run("demos", shown, "--count", "1") == 0
+    train = ("train", shown, policy, "--bundle", bundle, "--steps", "2")
+    assert run(*train) == 2
+    assert "would see 10 features, the labels are 2 numbers" in capsys.readouterr().err
+    assert run(*train, "--pose", "encoder") == 0 and run(*train, "--features", "[8,10]") == 0
+
+
 def test_the_true_state_needs_no_bundle_and_no_picture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shown, policy, out = (str(tmp_path / name) for name in ("demos.hdf5", "policy", "out"))
     assert run("demos", shown, "--count", "3", "--size", "0") == 0
@@ -69,7 +78,7 @@ def test_finetuning_from_pictures_and_what_it_claims(
 ) -> None:
     shown, policy, out = (str(tmp_path / name) for name in ("demos.hdf5", "policy", "out"))
     assert run("demos", shown, "--count", "2") == 0
-    words = ("--bundle", bundle, "--steps", "3", "--features", "[8,10]", "--target", "[0,2]")
+    words = ("--bundle", bundle, "--steps", "3", "--head", "mlp", "--features", "[8,10]", "--target", "[0,2]")
     assert run("train", shown, policy, *words) == 0
     tune = ("finetune", policy, TARGET, DYNAMICS, GATE, out, "--bundle", bundle, "--updates", "0", *FEW)
     assert run(*tune) == 0
@@ -85,7 +94,7 @@ def test_finetuning_from_pictures_and_what_it_claims(
 def test_finetuning_goes_on_where_it_was(subset: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shown, policy, out = (str(tmp_path / name) for name in ("demos.hdf5", "policy", "out"))
     assert run("demos", shown, "--count", "3", "--size", "0") == 0
-    assert run("train", shown, policy, "--steps", "3") == 0
+    assert run("train", shown, policy, "--steps", "3", "--head", "mlp") == 0
     tune = ("finetune", policy, TARGET, DYNAMICS, GATE, out, "--updates", "1", "--subset", subset, *FEW)
     assert run(*tune) == 0
     said, ledger = capsys.readouterr().out, tmp_path / "out" / "ledger.jsonl"
@@ -102,7 +111,7 @@ def test_a_robot_that_the_gate_must_hold_too_often_is_not_tuned(
 ) -> None:
     shown, policy, out = (str(tmp_path / name) for name in ("demos.hdf5", "policy", "out"))
     assert run("demos", shown, "--count", "3", "--size", "0") == 0
-    assert run("train", shown, policy, "--steps", "3") == 0
+    assert run("train", shown, policy, "--steps", "3", "--head", "mlp") == 0
     limits = ("--max_intervention_rate", "0.001")
     assert run("finetune", policy, TARGET, DYNAMICS, GATE, out, *limits, *FEW) == 1
     assert "nothing was tuned: intervention rate" in capsys.readouterr().out

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -12,7 +14,7 @@ from perceptransfer.learning import Optim
 from perceptransfer.learning.behaviour_cloning import clone
 from perceptransfer.policy import MLPHead
 from perceptransfer.robot.demonstrations import Demonstration
-from perceptransfer.robot.training import columns
+from perceptransfer.robot.training import columns, with_pose
 
 
 def demo(ticks: int, seed: int) -> Demonstration:
@@ -57,3 +59,11 @@ def test_cached_features_can_be_trained_on_and_pictures_handed_on() -> None:
 def test_what_cannot_be_used_is_named(keys: tuple[str, ...], problem: str) -> None:
     with pytest.raises(DataError, match=problem):
         columns(DEMOS, keys)
+
+
+def test_the_true_pose_stands_beside_the_observations() -> None:
+    places = {"labels/target": np.full((3, 2), 0.1), "labels/puck": np.full((3, 2), 0.2), "labels/tip": np.ones((3, 3))}
+    found = with_pose([replace(DEMOS[0], extra=places)])[0]
+    assert found.obs["pose"].tolist() == [[0.1, 0.1, 0.2, 0.2]] * 3 and found.obs.keys() == {"image", "proprio", "pose"}
+    with pytest.raises(DataError, match="demonstration 1 has no true pose"):
+        with_pose([replace(DEMOS[0], extra=places), DEMOS[1]])
