@@ -7,12 +7,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from perceptransfer.alignment import CORAL
 from perceptransfer.core.checkpoint import Checkpoint
+from perceptransfer.core.config import instantiate
 from perceptransfer.core.seeding import seed_everything
 from perceptransfer.deploy import export
 from perceptransfer.learning import Optim, Runtime
 from perceptransfer.models import KeypointEncoder
 from perceptransfer.policy import FrozenEncoder, load
+from perceptransfer.robot.arrays import Pixels
 from perceptransfer.robot.frames import Frames, draw_frames
 from perceptransfer.robot.look import Look
 from perceptransfer.robot.perception import pose_checkpoint, train_pose_encoder
@@ -61,6 +64,26 @@ def encoder(folder: Path, steps: int, drawn: Frames, trained_on: str) -> Checkpo
         net = train_pose_encoder(net.to(memory_format=torch.channels_last), drawn, optim, runtime=runtime)
         pose_checkpoint(net, {"trained_on": trained_on, "frames": len(drawn)}).save(path)
     return Checkpoint.load(path)
+
+
+def aligned(
+    folder: Path, found: Checkpoint, drawn: Frames, pictures: Pixels, steps: int, trained_on: str
+) -> Checkpoint:
+    """The encoder trained on, its features drawn to those of unlabeled pictures by CORAL, kept in the folder."""
+    path = folder / "encoder.safetensors"
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        net, optim = opened(found).to(memory_format=torch.channels_last), Optim(steps, 5e-4, 1e-4, warmup=0.05)
+        net = train_pose_encoder(net, drawn, optim, seed=1, unlabeled=pictures, alignment=CORAL())
+        pose_checkpoint(net, {"trained_on": trained_on, "unlabeled": len(pictures)}).save(path)
+    return Checkpoint.load(path)
+
+
+def opened(found: Checkpoint) -> KeypointEncoder:
+    """The encoder of a checkpoint, in evaluation mode."""
+    net: KeypointEncoder = instantiate(found.model["encoder"])
+    net.load_state_dict({name.removeprefix("encoder."): tensor for name, tensor in found.state.items()})
+    return net.eval()
 
 
 def bundle(folder: Path, world: str, found: Checkpoint, trained_on: str) -> FrozenEncoder:

@@ -3,7 +3,8 @@
 Draws randomised frames, pretrains a keypoint encoder on them, exports it as a frozen bundle, clones 50 demonstrations
 of the source look on the simulator's pose and the arm's own joints with three seeds, and tries the policies on the
 bundle's pose from 50 starts under every condition. What is finished in the output folder is not made again. A look
-named by ``--look`` is tried as well; none but the source and the randomised look is ever drawn for training.
+named by ``--look`` is tried as well; none but the source and the randomised look is ever drawn for training, unless
+``--align`` asks for a fifth of the steps more, with unlabeled pictures of the target look.
 """
 
 from __future__ import annotations
@@ -13,14 +14,12 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from _common import KEYS, bundle, encoder, frames, look, pose_columns
+from _common import KEYS, aligned, bundle, encoder, frames, look, opened, pose_columns
 
 from perceptransfer.core.checkpoint import Checkpoint
-from perceptransfer.core.config import instantiate
 from perceptransfer.core.seeding import seed_everything
 from perceptransfer.learning import Optim
 from perceptransfer.learning.behaviour_cloning import FEATURES, clone
-from perceptransfer.models import KeypointEncoder
 from perceptransfer.policy import FrozenEncoder, MLPHead, PolicyHead
 from perceptransfer.robot.closed_loop import Condition, Row, conditions, evaluate
 from perceptransfer.robot.collect import collect
@@ -40,9 +39,7 @@ NOISE = {"reach": 0.3, "push": 0.05}
 
 def measure(world: str, found: Checkpoint, names: list[str]) -> dict[str, object]:
     """Perception in each look, and how far features move between the source look and it, before anything is frozen."""
-    net: KeypointEncoder = instantiate(found.model["encoder"])
-    net.load_state_dict({name.removeprefix("encoder."): tensor for name, tensor in found.state.items()})
-    net.eval()
+    net = opened(found)
     starts = list(panel(world, "validation", 200).starts)
     pictures = {}
     for name in ["source", *names]:
@@ -98,6 +95,7 @@ def main() -> None:
         "--learn-from", choices=["labels", "encoder"], default="labels", help="where the head learns the pose"
     )
     parser.add_argument("--head", choices=["planar", "mlp"], default="planar")
+    parser.add_argument("--align", type=int, default=0, help="unlabeled pictures of the target look to align with")
     parser.add_argument("--workers", type=int, default=2)
     given = parser.parse_args()
     if given.features == "all" and given.learn_from == "labels":
@@ -106,7 +104,12 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     drawn = frames(folder, given.world, look("randomized"), given.frames, given.workers)
     found = encoder(folder, given.steps, drawn, RANDOMIZED)
-    frozen = bundle(folder, given.world, found, RANDOMIZED)
+    trained_on = RANDOMIZED
+    if given.align:
+        pictures = draw_frames(given.world, look("target"), given.align, seed=3).images
+        folder, trained_on = folder / "aligned", f"{RANDOMIZED}, {given.align} unlabeled pictures of the target look"
+        found = aligned(folder, found, drawn, pictures, given.steps // 5, trained_on)
+    frozen = bundle(folder, given.world, found, trained_on)
     perception = measure(given.world, found, ["target", *given.look])
     print(json.dumps(perception, indent=1), flush=True)
     tried = conditions(given.world, look("source"), look("target"), given.starts)
