@@ -13,66 +13,24 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-import numpy as np
-import torch
+from _common import KEYS, POSE, WEIGHTS, look, pretrained
 
 from perceptransfer.core.checkpoint import Checkpoint
 from perceptransfer.core.config import instantiate
 from perceptransfer.core.seeding import seed_everything
-from perceptransfer.deploy import export
-from perceptransfer.learning import Optim, Runtime
+from perceptransfer.learning import Optim
 from perceptransfer.learning.behaviour_cloning import clone
 from perceptransfer.models import KeypointEncoder
-from perceptransfer.policy import MLPHead, load
+from perceptransfer.policy import MLPHead
 from perceptransfer.robot.closed_loop import Condition, Row, conditions, evaluate
 from perceptransfer.robot.collect import collect
-from perceptransfer.robot.frames import Frames, draw_frames, redraw
-from perceptransfer.robot.look import Look
+from perceptransfer.robot.frames import draw_frames, redraw
 from perceptransfer.robot.panels import panel
-from perceptransfer.robot.perception import look_shift, pose_checkpoint, pose_errors, train_pose_encoder
+from perceptransfer.robot.perception import look_shift, pose_errors
 from perceptransfer.robot.policies import HeadPolicy, frozen_features
 from perceptransfer.robot.report import filmstrip, markdown, summarize
 from perceptransfer.robot.training import columns
 from perceptransfer.robot.worlds import Reach
-
-LOOKS = Path(__file__).parents[2] / "configs" / "looks"
-KEYS = ("image", "proprio")
-POSE = slice(8, 10)  # what the head sees of ten features: four keypoints come before the target's place
-
-
-def look(name: str) -> Look:
-    """A shipped look by name, or a file."""
-    return Look.read(LOOKS / f"{name}.yaml" if "/" not in name else name)
-
-
-def frames(folder: Path, count: int, workers: int) -> Frames:
-    """Randomised frames, kept in the folder."""
-    path = folder / "frames.npz"
-    if not path.exists():
-        drawn = draw_frames("reach", look("randomized"), count, workers=workers)
-        np.savez(path, images=drawn.images, keypoints=drawn.keypoints, pose=drawn.pose)
-    with np.load(path) as stored:
-        return Frames(**stored)
-
-
-def encoder(folder: Path, steps: int, drawn: Frames) -> Checkpoint:
-    """The pretrained encoder, kept in the folder."""
-    path = folder / "encoder.safetensors"
-    if not path.exists():
-        seed_everything(0)
-        options = {"widths": [24, 48, 96, 128], "dim": 8, "downsample": "stride", "pool": "avg"}
-        net = KeypointEncoder("small_cnn", options=options, keypoints=4, pose=2, stride=4, width=48)
-        net = net.to(memory_format=torch.channels_last)
-
-        def said(stage: str, step: int, of: int) -> None:
-            if step % max(1, of // 20) == 0:
-                print(f"{stage}: {step}/{of}", flush=True)
-
-        net = train_pose_encoder(
-            net, drawn, Optim(steps, 2e-3, 1e-4, warmup=0.05), runtime=Runtime("cpu", progress=said)
-        )
-        pose_checkpoint(net, {"trained_on": "configs/looks/randomized.yaml", "frames": len(drawn)}).save(path)
-    return Checkpoint.load(path)
 
 
 def measure(found: Checkpoint, names: list[str]) -> dict[str, object]:
@@ -108,16 +66,11 @@ def main() -> None:
     parser.add_argument("--features", choices=["pose", "all"], default="pose", help="what the head sees")
     parser.add_argument("--workers", type=int, default=2)
     given = parser.parse_args()
-    given.output.mkdir(parents=True, exist_ok=True)
-    found = encoder(given.output, given.steps, frames(given.output, given.frames, given.workers))
-    bundle = given.output / "bundle"
-    if not bundle.exists():
-        pictures = draw_frames("reach", look("source"), 8, seed=2).images
-        export(found, bundle, (96, 96), images=pictures, trained_on={"domain": "configs/looks/randomized.yaml"})
-    frozen = load(bundle, "torch")
+    budget = {"count": given.frames, "steps": given.steps, "workers": given.workers}
+    frozen = pretrained(given.output, look("randomized"), "configs/looks/randomized.yaml", **budget)
     alone = given.features == "pose"
     encode = frozen_features(frozen, POSE if alone else None)
-    perception = measure(found, ["target", *given.look])
+    perception = measure(Checkpoint.load(given.output / WEIGHTS), ["target", *given.look])
     print(json.dumps(perception, indent=1), flush=True)
     world = Reach(look("source"))
     demos = collect(world, panel("reach", "train", given.demonstrations).starts)

@@ -1,0 +1,334 @@
+"""Zero-shot, domain randomisation, system identification, fine-tuning: ``python benchmarks/policy/four_methods.py``.
+
+One world with another look and other dynamics than the simulator stands for the robot. Four ways to get a policy for
+it are tried from one panel of starts, behind one gate, each with what it took from the robot: episodes, seconds,
+pictures, labels, and what the gate had to do. Encoders have equal budgets. What is finished in the output folder is not
+made again. The panel ``test`` is used for the table alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+import torch
+from _common import CONFIGS, KEYS, POSE, look, pretrained
+
+from perceptransfer.core.files import write_atomic
+from perceptransfer.core.seeding import seed_everything
+from perceptransfer.learning import Optim
+from perceptransfer.learning.behaviour_cloning import clone
+from perceptransfer.metrics import rule_of_three, wilson
+from perceptransfer.policy import FrozenEncoder, MLPHead
+from perceptransfer.policy.gates import read_gate
+from perceptransfer.robot.collect import collect
+from perceptransfer.robot.dynamics import LIMITS, Dynamics
+from perceptransfer.robot.gated import GatedEnv
+from perceptransfer.robot.head_view import HeadView
+from perceptransfer.robot.identify import Identified, identify, profile
+from perceptransfer.robot.identify_look import identify_look
+from perceptransfer.robot.look import Look
+from perceptransfer.robot.panels import panel
+from perceptransfer.robot.policies import frozen_features
+from perceptransfer.robot.protocol import GatedFineTuning
+from perceptransfer.robot.recording import Recording, excite
+from perceptransfer.robot.rollout import Condition, Episode, run_condition, run_episode, totals
+from perceptransfer.robot.statistics import Rules
+from perceptransfer.robot.subsets import GainSchedule
+from perceptransfer.robot.training import columns
+from perceptransfer.robot.tunable import TunablePolicy
+from perceptransfer.robot.update import CrossEntropy
+from perceptransfer.robot.with_evidence import WithEvidence
+from perceptransfer.robot.worlds import Reach
+
+GATE, WORN = CONFIGS / "gates" / "planar_reach.yaml", CONFIGS / "dynamics" / "worn_arm.yaml"
+RULES = Rules(max_intervention_rate=0.25, intervention_budget=4000, updates=3, min_success=0.8)
+MOMENTS = (0, 20, 40, 59)  # ticks of an identification episode at which a picture is kept
+ENCODERS_OWN = (0.001, 0.02)  # rad and rad/s, noise of the robot's joint sensors while it is identified
+UPDATES = 3  # of the gain schedule, in the identified simulator as on the robot
+
+
+@dataclass(frozen=True)
+class Method:
+    """One way: which frames the encoder saw, in which dynamics the policy grew up, and what is tuned where."""
+
+    name: str
+    encoder: str
+    identified: bool = False  # demonstrations and gains from the identified dynamics
+    own_look: bool = False  # demonstrations in the identified look
+    finetuned: bool = False
+
+
+METHODS = (
+    Method("zero-shot", "source"),
+    Method("domain randomisation", "randomized"),
+    Method("system identification", "identified", identified=True, own_look=True),
+    Method("fine-tuning transfer", "randomized", finetuned=True),
+    Method("randomised look, identified dynamics", "randomized", identified=True),
+)
+
+
+def kept(path: Path, make: Callable[[], Any]) -> Any:
+    """JSON that is made once."""
+    if not path.exists():
+        write_atomic(path, json.dumps(make(), indent=1) + "\n")
+    return json.loads(path.read_text())
+
+
+def robot(head: MLPHead | None = None, seen_by: FrozenEncoder | None = None, size: int = 96) -> GatedEnv:
+    """The reach world behind the gate; with a head, observed as that head wants it."""
+    world: Any = Reach(size=size)
+    if head is not None:
+        world = HeadView(world, head, KEYS, seen_by, POSE, slice(0, 2) if seen_by is not None else None)
+    return GatedEnv(WithEvidence(world), read_gate(GATE))
+
+
+def target() -> dict[str, Any]:
+    """Options of an episode on the robot."""
+    return {"look": look("target"), "dynamics": Dynamics.read(WORN)}
+
+
+def record(folder: Path, episodes: int) -> tuple[list[Recording], dict[str, Any]]:
+    """Identification episodes on the robot, with noisy joint sensors, and what they cost."""
+    path, rng = folder / "recordings.npz", np.random.default_rng(0)
+    if not path.exists():
+        env, made, arrays = robot(), {"ticks": 0, "interventions": 0, "violations": 0}, {}
+        for i, start in enumerate(panel("reach", "train", episodes).starts):
+            one, ticks = excite(env, {**target(), "start": start}, seed=i, moments=MOMENTS)
+            for name, noise in zip(("joints", "speeds"), ENCODERS_OWN, strict=True):
+                one = replace(one, **{name: getattr(one, name) + noise * rng.standard_normal(one.joints.shape)})
+            arrays |= {f"{i}/{name}": np.asarray(value) for name, value in vars(one).items()}
+            made["ticks"] += len(ticks)
+            made["interventions"] += sum(tick.decision.kind.value != "pass" for tick in ticks)
+            made["violations"] += sum(bool(tick.audit.violated) for tick in ticks)
+        env.close()
+        write_atomic(folder / "recordings.json", json.dumps(made) + "\n")
+        np.savez(path, **arrays)
+    with np.load(path) as stored:
+        fields = [
+            {key.split("/")[1]: stored[key] for key in stored if key.startswith(f"{i}/")} for i in range(episodes)
+        ]
+    recordings = [Recording(**{**one, "moments": tuple(one["moments"].tolist())}) for one in fields]
+    return recordings, json.loads((folder / "recordings.json").read_text())
+
+
+def identified(folder: Path, episodes: int) -> tuple[Identified, Look, dict[str, Any]]:
+    """Dynamics and look of the robot, fitted to its recordings, and what that cost."""
+    recordings, cost = record(folder, episodes)
+    shown = [one for one in recordings if len(one.moments) == len(MOMENTS)]
+
+    def dynamics() -> dict[str, Any]:
+        found = identify(recordings)
+        found.write(folder / "dynamics.yaml")
+        flat = {n: profile(recordings, found.dynamics, n, LIMITS[n]) for n in Dynamics.names()}
+        return {**asdict(found), "profile": flat, "truth": asdict(Dynamics.read(WORN))}
+
+    def seen() -> dict[str, Any]:
+        world = Reach(look("source"))
+        pictures = [one.pictures for one in shown if one.pictures is not None]
+        found = identify_look(world, pictures, [one.picture_joints() for one in shown], look("source"))
+        world.close()
+        found.look.name = "identified"
+        found.write(folder / "look.yaml")
+        truth = {key: look("target").ranges[key] for key in found.estimates}
+        ranges = {key: found.look.ranges[key] for key in found.estimates}
+        return {**{k: v for k, v in vars(found).items() if k != "look"}, "ranges": ranges, "truth": truth}
+
+    made, camera = kept(folder / "dynamics.json", dynamics), kept(folder / "look.json", seen)
+    fitted = Identified(
+        Dynamics(**made["dynamics"]),
+        {name: (ends[0], ends[1]) for name, ends in made["intervals"].items()},
+        tuple(made["unknown"]),
+        (made["error"][0], made["error"][1]),
+    )
+    pictures = len(shown) * len(MOMENTS)
+    details = {"dynamics": made, "look": camera}
+    return fitted, Look.read(folder / "look.yaml"), {**cost, "episodes": episodes, "pictures": pictures, **details}
+
+
+def cloned(frozen: FrozenEncoder, shown: Look, dynamics: Dynamics, demonstrations: int, seed: int) -> MLPHead:
+    """A head from demonstrations that the scripted expert gives in the simulator."""
+    world = Reach(shown, dynamics)
+    demos = collect(world, panel("reach", "train", demonstrations).starts)
+    world.close()
+    table = columns(demos, KEYS, encode=frozen_features(frozen, POSE))
+    seed_everything(seed)
+    head = MLPHead(table["features"].shape[1], 2)
+    clone(head, table, Optim(1500, 1e-3, 1e-4), seed=seed)
+    return head
+
+
+def tuned_in_simulation(head: MLPHead, found: Identified, seed: int) -> TunablePolicy:
+    """Gains for dynamics that the recordings allow, by the same rule as on the robot; the target's place is known."""
+    policy, env, rng = TunablePolicy(GainSchedule(head, 2)), robot(head, size=0), np.random.default_rng(seed)
+    starts = panel("reach", "train", 16).starts
+    conditions = [Condition("simulated", (start,), {"dynamics": found.draw(rng)}) for start in starts]
+
+    def score(vector: np.ndarray) -> float:
+        policy.load_vector(vector)
+        episodes = [run_episode(env, policy, condition, 0) for condition in conditions]
+        return float(np.mean([e.total_reward - RULES.intervention_cost * e.interventions for e in episodes]))
+
+    for update in range(UPDATES):
+        policy.load_vector(CrossEntropy().propose(policy.vector(), score, rng, update))
+    return policy
+
+
+def tuned_on_the_robot(head: MLPHead, frozen: FrozenEncoder, folder: Path, seed: int) -> tuple[TunablePolicy, Any]:
+    """Gated fine-tuning; the policy and what it cost."""
+    policy, env = TunablePolicy(GainSchedule(head, 2)), robot(head, frozen)
+    learning, watch = (
+        Condition(name, panel("reach", name, count).starts, target())
+        for name, count in (("train", 8), ("validation", 12))
+    )
+    run = GatedFineTuning(
+        env, policy, CrossEntropy(), replace(RULES, updates=UPDATES), learning=learning, watch=watch, final=(),
+        folder=folder, seed=seed, encoder_hash=frozen.contract.sha256,
+    )  # fmt: skip
+    report, journal = run.run(), run.journal
+    env.close()
+    ticks = [row for row in journal.ledger.rows() if row["kind"] == "tick"]
+    cost = {
+        "episodes": journal.episodes,
+        "ticks": journal.proposed,
+        "interventions": sum(row["decision"] != "pass" for row in ticks),
+        "violations": journal.violations,
+    }
+    return policy, {**cost, "refused": report["refused"], "updates": report["updates"]}
+
+
+def tried(method: Method, seed: int, given: argparse.Namespace, encoders: dict[str, FrozenEncoder]) -> dict[str, Any]:
+    """One policy of a method on the test panel: its episodes, and what this seed took from the robot."""
+    found, seen, _ = identified(given.output / "identified", given.episodes)
+    frozen = encoders[method.encoder]
+    shown = seen if method.own_look else look("source")
+    head = cloned(frozen, shown, found.dynamics if method.identified else Dynamics(), given.demonstrations, seed)
+    policy, cost = TunablePolicy(GainSchedule(head, 2)), {}
+    if method.identified:
+        policy = tuned_in_simulation(head, found, seed)
+    if method.finetuned:
+        policy, cost = tuned_on_the_robot(head, frozen, given.output / f"finetuning-{seed}", seed)
+    env = robot(head, frozen)
+    episodes = run_condition(env, policy, Condition("test", panel("reach", "test", given.starts).starts, target()))
+    env.close()
+    return {"cost": cost, "gains": policy.vector().tolist(), "episodes": [episode.to_row() for episode in episodes]}
+
+
+def summary(method: Method, runs: list[dict[str, Any]], identification: dict[str, Any]) -> dict[str, Any]:
+    """One line of the table."""
+    episodes = [Episode.from_row(row) for run in runs for row in run["episodes"]]
+    sums = totals(episodes)
+    parts: list[dict[str, Any]] = [run["cost"] for run in runs] if method.finetuned else []
+    parts += [identification] if method.identified else []
+    count = len(runs) if method.finetuned else 1
+    cost = {key: sum(part[key] for part in parts) / count for key in ("episodes", "ticks", "interventions")}
+    violations = sums["violations"] + sum(part["violations"] for part in parts)
+    ticks = sums["ticks"] + sum(part["ticks"] for part in parts)
+    good = wilson(sums["successes"], sums["episodes"])
+    return {
+        "method": method.name,
+        "encoder": method.encoder,
+        "successes": good.successes,
+        "episodes": good.trials,
+        "interval": [good.low, good.high],
+        "by_seed": [sum(row["success"] for row in run["episodes"]) for run in runs],
+        "perception_error": float(np.mean([e.perception_error for e in episodes])),
+        "cost": {**cost, "pictures": identification["pictures"] if method.own_look else 0, "labels": 0},
+        "interventions": sums["interventions"],
+        "ticks": sums["ticks"],
+        "violations": violations,
+        "all_ticks": ticks,
+        "violation_rate_at_most": None if violations else rule_of_three(ticks),
+    }
+
+
+def table(lines: Iterable[dict[str, Any]]) -> str:
+    """Markdown."""
+    rows = [
+        "| method | success (95 % interval) | perception error, cm | taken from the robot | of it by the gate "
+        "| test: gate / proposed ticks | violations, all robot ticks |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for line in lines:
+        cost, bound = line["cost"], line["violation_rate_at_most"]
+        taken = "nothing"
+        if cost["ticks"]:
+            taken = f"{cost['episodes']:.0f} episodes, {cost['ticks']:.0f} ticks = {cost['ticks'] * Reach.dt:.0f} s"
+            taken += f", {cost['pictures']} unlabeled pictures" if cost["pictures"] else ""
+        safe = f"{line['violations']} / {line['all_ticks']}" + ("" if bound is None else f" (below {bound:.1e} a tick)")
+        cells = [
+            line["method"],
+            wilson(line["successes"], line["episodes"]),
+            f"{100 * line['perception_error']:.1f}",
+            taken,
+            f"{cost['interventions']:.0f}",
+            f"{line['interventions']} / {line['ticks']}",
+            safe,
+        ]
+        rows.append("| " + " | ".join(map(str, cells)) + " |")
+    return "\n".join(rows) + "\n"
+
+
+def draw(lines: list[dict[str, Any]], path: Path) -> None:
+    """Success with intervals."""
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(7, 0.5 * len(lines) + 1), layout="constrained")
+    for place, line in enumerate(reversed(lines)):
+        share, (low, high) = line["successes"] / line["episodes"], line["interval"]
+        axes.barh(place, share, height=0.6, color="#4477aa")
+        axes.errorbar(share, place, xerr=[[share - low], [high - share]], color="black", capsize=4)
+        axes.text(1.02, place, f"{line['cost']['ticks'] * Reach.dt:.0f} s on the robot", va="center", fontsize=8)
+    axes.set(xlim=(0, 1), xlabel="success on the robot, 95 % interval")
+    axes.set_yticks(range(len(lines)), [line["method"] for line in reversed(lines)])
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
+def main() -> None:
+    """Make what is missing; print and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--output", type=Path, default=Path("results/four_methods"))
+    parser.add_argument("--frames", type=int, default=24000)
+    parser.add_argument("--steps", type=int, default=5000)
+    parser.add_argument("--demonstrations", type=int, default=50)
+    parser.add_argument("--episodes", type=int, default=12, help="recorded on the robot to identify it")
+    parser.add_argument("--starts", type=int, default=50)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--method", choices=[method.name for method in METHODS], action="append", help="only these")
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    methods = [method for method in METHODS if given.method is None or method.name in given.method]
+    (given.output / "identified").mkdir(parents=True, exist_ok=True)
+    _, seen, identification = identified(given.output / "identified", given.episodes)
+    budget = {"count": given.frames, "steps": given.steps}
+    encoders = {}
+    for name in sorted({method.encoder for method in methods}):
+        of, what = (seen, "identified look") if name == "identified" else (look(name), f"configs/looks/{name}.yaml")
+        encoders[name] = pretrained(given.output / name, of, what, **budget, workers=given.workers)
+    lines = []
+    for method in methods:
+        runs = []
+        for seed in given.seeds:
+            path = given.output / f"{method.name.replace(' ', '_').replace(',', '')}-{seed}.json"
+            runs.append(kept(path, lambda method=method, seed=seed: tried(method, seed, given, encoders)))
+            print(f"{method.name}, seed {seed}: {sum(e['success'] for e in runs[-1]['episodes'])}", flush=True)
+        lines.append({**summary(method, runs, identification), "runs": [run | {"episodes": None} for run in runs]})
+    report = {"budget": budget, "identification": identification, "rows": lines}
+    write_atomic(given.output / "results.json", json.dumps(report, indent=1) + "\n")
+    write_atomic(given.output / "table.md", table(lines))
+    draw(lines, given.output / "success.png")
+    print(table(lines))
+
+
+if __name__ == "__main__":
+    main()
