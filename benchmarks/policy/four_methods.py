@@ -10,21 +10,20 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
 import torch
 from _common import CONFIGS, KEYS, POSE, look, pretrained
+from _four_table import draw, summary, table
 
 from perceptransfer.core.files import write_atomic
 from perceptransfer.core.seeding import seed_everything
 from perceptransfer.learning import Optim
 from perceptransfer.learning.behaviour_cloning import clone
-from perceptransfer.metrics import rule_of_three, wilson
 from perceptransfer.policy import FrozenEncoder, MLPHead
 from perceptransfer.policy.gates import read_gate
 from perceptransfer.robot.collect import collect
@@ -38,7 +37,7 @@ from perceptransfer.robot.panels import panel
 from perceptransfer.robot.policies import frozen_features
 from perceptransfer.robot.protocol import GatedFineTuning
 from perceptransfer.robot.recording import Recording, excite
-from perceptransfer.robot.rollout import Condition, Episode, run_condition, run_episode, totals
+from perceptransfer.robot.rollout import Condition, run_condition, run_episode
 from perceptransfer.robot.statistics import Rules
 from perceptransfer.robot.subsets import GainSchedule
 from perceptransfer.robot.training import columns
@@ -118,38 +117,35 @@ def record(folder: Path, episodes: int) -> tuple[list[Recording], dict[str, Any]
     return recordings, json.loads((folder / "recordings.json").read_text())
 
 
+def fitted_dynamics(folder: Path, recordings: list[Recording]) -> dict[str, Any]:
+    """Dynamics with intervals, and how flat each parameter's profile is between its limits."""
+    found = identify(recordings)
+    found.write(folder / "dynamics.yaml")
+    ends = {name: profile(recordings, found.dynamics, name, LIMITS[name]) for name in Dynamics.names()}
+    return {**asdict(found), "profile": ends, "truth": asdict(Dynamics.read(WORN))}
+
+
+def fitted_look(folder: Path, recordings: list[Recording]) -> dict[str, Any]:
+    """The look with ranges, beside those of the look that the pictures were drawn with."""
+    world = Reach(look("source"))
+    pictures = [one.pictures for one in recordings if one.pictures is not None]
+    found = identify_look(world, pictures, [one.picture_joints() for one in recordings], look("source"))
+    world.close()
+    found.write(folder / "look.yaml")
+    ranges, truth = ({key: of.ranges[key] for key in found.estimates} for of in (found.look, look("target")))
+    return {"misfit": found.misfit, "unknown": found.unknown, "ranges": ranges, "truth": truth}
+
+
 def identified(folder: Path, episodes: int) -> tuple[Identified, Look, dict[str, Any]]:
     """Dynamics and look of the robot, fitted to its recordings, and what that cost."""
     recordings, cost = record(folder, episodes)
-    shown = [one for one in recordings if len(one.moments) == len(MOMENTS)]
-
-    def dynamics() -> dict[str, Any]:
-        found = identify(recordings)
-        found.write(folder / "dynamics.yaml")
-        flat = {n: profile(recordings, found.dynamics, n, LIMITS[n]) for n in Dynamics.names()}
-        return {**asdict(found), "profile": flat, "truth": asdict(Dynamics.read(WORN))}
-
-    def seen() -> dict[str, Any]:
-        world = Reach(look("source"))
-        pictures = [one.pictures for one in shown if one.pictures is not None]
-        found = identify_look(world, pictures, [one.picture_joints() for one in shown], look("source"))
-        world.close()
-        found.look.name = "identified"
-        found.write(folder / "look.yaml")
-        truth = {key: look("target").ranges[key] for key in found.estimates}
-        ranges = {key: found.look.ranges[key] for key in found.estimates}
-        return {**{k: v for k, v in vars(found).items() if k != "look"}, "ranges": ranges, "truth": truth}
-
-    made, camera = kept(folder / "dynamics.json", dynamics), kept(folder / "look.json", seen)
-    fitted = Identified(
-        Dynamics(**made["dynamics"]),
-        {name: (ends[0], ends[1]) for name, ends in made["intervals"].items()},
-        tuple(made["unknown"]),
-        (made["error"][0], made["error"][1]),
-    )
-    pictures = len(shown) * len(MOMENTS)
-    details = {"dynamics": made, "look": camera}
-    return fitted, Look.read(folder / "look.yaml"), {**cost, "episodes": episodes, "pictures": pictures, **details}
+    seen = kept(folder / "look.json", lambda: fitted_look(folder, recordings))
+    made = kept(folder / "dynamics.json", lambda: fitted_dynamics(folder, recordings))
+    intervals = {name: (ends[0], ends[1]) for name, ends in made["intervals"].items()}
+    found = Identified(Dynamics(**made["dynamics"]), intervals, tuple(made["unknown"]), tuple(made["error"]))
+    pictures = sum(len(one.moments) for one in recordings)
+    details = {"dynamics": made, "look": seen}
+    return found, Look.read(folder / "look.yaml"), {**cost, "episodes": episodes, "pictures": pictures, **details}
 
 
 def cloned(frozen: FrozenEncoder, shown: Look, dynamics: Dynamics, demonstrations: int, seed: int) -> MLPHead:
@@ -205,11 +201,13 @@ def tuned_on_the_robot(head: MLPHead, frozen: FrozenEncoder, folder: Path, seed:
 
 def tried(method: Method, seed: int, given: argparse.Namespace, encoders: dict[str, FrozenEncoder]) -> dict[str, Any]:
     """One policy of a method on the test panel: its episodes, and what this seed took from the robot."""
-    found, seen, _ = identified(given.output / "identified", given.episodes)
+    shown, dynamics, cost = look("source"), Dynamics(), {}
+    if method.identified:
+        found, seen, _ = identified(given.output / "identified", given.episodes)
+        shown, dynamics = seen if method.own_look else shown, found.dynamics
     frozen = encoders[method.encoder]
-    shown = seen if method.own_look else look("source")
-    head = cloned(frozen, shown, found.dynamics if method.identified else Dynamics(), given.demonstrations, seed)
-    policy, cost = TunablePolicy(GainSchedule(head, 2)), {}
+    head = cloned(frozen, shown, dynamics, given.demonstrations, seed)
+    policy = TunablePolicy(GainSchedule(head, 2))
     if method.identified:
         policy = tuned_in_simulation(head, found, seed)
     if method.finetuned:
@@ -218,79 +216,6 @@ def tried(method: Method, seed: int, given: argparse.Namespace, encoders: dict[s
     episodes = run_condition(env, policy, Condition("test", panel("reach", "test", given.starts).starts, target()))
     env.close()
     return {"cost": cost, "gains": policy.vector().tolist(), "episodes": [episode.to_row() for episode in episodes]}
-
-
-def summary(method: Method, runs: list[dict[str, Any]], identification: dict[str, Any]) -> dict[str, Any]:
-    """One line of the table."""
-    episodes = [Episode.from_row(row) for run in runs for row in run["episodes"]]
-    sums = totals(episodes)
-    parts: list[dict[str, Any]] = [run["cost"] for run in runs] if method.finetuned else []
-    parts += [identification] if method.identified else []
-    count = len(runs) if method.finetuned else 1
-    cost = {key: sum(part[key] for part in parts) / count for key in ("episodes", "ticks", "interventions")}
-    violations = sums["violations"] + sum(part["violations"] for part in parts)
-    ticks = sums["ticks"] + sum(part["ticks"] for part in parts)
-    good = wilson(sums["successes"], sums["episodes"])
-    return {
-        "method": method.name,
-        "encoder": method.encoder,
-        "successes": good.successes,
-        "episodes": good.trials,
-        "interval": [good.low, good.high],
-        "by_seed": [sum(row["success"] for row in run["episodes"]) for run in runs],
-        "perception_error": float(np.mean([e.perception_error for e in episodes])),
-        "cost": {**cost, "pictures": identification["pictures"] if method.own_look else 0, "labels": 0},
-        "interventions": sums["interventions"],
-        "ticks": sums["ticks"],
-        "violations": violations,
-        "all_ticks": ticks,
-        "violation_rate_at_most": None if violations else rule_of_three(ticks),
-    }
-
-
-def table(lines: Iterable[dict[str, Any]]) -> str:
-    """Markdown."""
-    rows = [
-        "| method | success (95 % interval) | perception error, cm | taken from the robot | of it by the gate "
-        "| test: gate / proposed ticks | violations, all robot ticks |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for line in lines:
-        cost, bound = line["cost"], line["violation_rate_at_most"]
-        taken = "nothing"
-        if cost["ticks"]:
-            taken = f"{cost['episodes']:.0f} episodes, {cost['ticks']:.0f} ticks = {cost['ticks'] * Reach.dt:.0f} s"
-            taken += f", {cost['pictures']} unlabeled pictures" if cost["pictures"] else ""
-        safe = f"{line['violations']} / {line['all_ticks']}" + ("" if bound is None else f" (below {bound:.1e} a tick)")
-        cells = [
-            line["method"],
-            wilson(line["successes"], line["episodes"]),
-            f"{100 * line['perception_error']:.1f}",
-            taken,
-            f"{cost['interventions']:.0f}",
-            f"{line['interventions']} / {line['ticks']}",
-            safe,
-        ]
-        rows.append("| " + " | ".join(map(str, cells)) + " |")
-    return "\n".join(rows) + "\n"
-
-
-def draw(lines: list[dict[str, Any]], path: Path) -> None:
-    """Success with intervals."""
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
-
-    figure, axes = plt.subplots(figsize=(7, 0.5 * len(lines) + 1), layout="constrained")
-    for place, line in enumerate(reversed(lines)):
-        share, (low, high) = line["successes"] / line["episodes"], line["interval"]
-        axes.barh(place, share, height=0.6, color="#4477aa")
-        axes.errorbar(share, place, xerr=[[share - low], [high - share]], color="black", capsize=4)
-        axes.text(1.02, place, f"{line['cost']['ticks'] * Reach.dt:.0f} s on the robot", va="center", fontsize=8)
-    axes.set(xlim=(0, 1), xlabel="success on the robot, 95 % interval")
-    axes.set_yticks(range(len(lines)), [line["method"] for line in reversed(lines)])
-    axes.spines[["top", "right"]].set_visible(False)
-    figure.savefig(path, dpi=110)
-    plt.close(figure)
 
 
 def main() -> None:
@@ -308,8 +233,10 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(1)
     methods = [method for method in METHODS if given.method is None or method.name in given.method]
-    (given.output / "identified").mkdir(parents=True, exist_ok=True)
-    _, seen, identification = identified(given.output / "identified", given.episodes)
+    seen, identification = look("source"), dict[str, Any]()
+    if any(method.identified for method in methods):
+        (given.output / "identified").mkdir(parents=True, exist_ok=True)
+        _, seen, identification = identified(given.output / "identified", given.episodes)
     budget = {"count": given.frames, "steps": given.steps}
     encoders = {}
     for name in sorted({method.encoder for method in methods}):
@@ -322,7 +249,11 @@ def main() -> None:
             path = given.output / f"{method.name.replace(' ', '_').replace(',', '')}-{seed}.json"
             runs.append(kept(path, lambda method=method, seed=seed: tried(method, seed, given, encoders)))
             print(f"{method.name}, seed {seed}: {sum(e['success'] for e in runs[-1]['episodes'])}", flush=True)
-        lines.append({**summary(method, runs, identification), "runs": [run | {"episodes": None} for run in runs]})
+        costs = [run["cost"] for run in runs] if method.finetuned else [identification] if method.identified else []
+        if not method.own_look:
+            costs = [{**cost, "pictures": 0} for cost in costs]
+        line = {**summary(method.name, runs, costs), "encoder": method.encoder, "gains": [run["gains"] for run in runs]}
+        lines.append({**line, "finetuning": [run["cost"] for run in runs if run["cost"]]})
     report = {"budget": budget, "identification": identification, "rows": lines}
     write_atomic(given.output / "results.json", json.dumps(report, indent=1) + "\n")
     write_atomic(given.output / "table.md", table(lines))

@@ -87,6 +87,10 @@ def identify_look(
     are compared by robust least squares, so that a target, objects and patterns that the drawing does not have count
     little. A range is as wide as episodes disagree, at 95 %; where the pictures tell nothing it is a prior's.
 
+    What all episodes share, such as a pattern that is not drawn, biases every one of them and is in no range. Colours,
+    light and gains stand in for each other, and so do position and direction of the camera: together they show what
+    the camera saw; each alone may be off.
+
     Papers: Baker & Matthews, Lucas-Kanade 20 Years On, IJCV 2004 (coarse to fine, by the pictures themselves); Chebotar
     et al., Closing the Sim-to-Real Loop, ICRA 2019 (parameters of a simulator from few real episodes).
 
