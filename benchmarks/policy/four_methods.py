@@ -50,7 +50,7 @@ GATE, WORN = CONFIGS / "gates" / "planar_reach.yaml", CONFIGS / "dynamics" / "wo
 RULES = Rules(max_intervention_rate=0.25, intervention_budget=4000, updates=3, min_success=0.8)
 MOMENTS = (0, 20, 40, 59)  # ticks of an identification episode at which a picture is kept
 ENCODERS_OWN = (0.001, 0.02)  # rad and rad/s, noise of the robot's joint sensors while it is identified
-UPDATES = 3  # of the gain schedule, in the identified simulator as on the robot
+IN_SIMULATION = CrossEntropy(pairs=8, elites=5, decay=0.8), 6  # rule and updates; they cost nothing there
 
 
 @dataclass(frozen=True)
@@ -161,7 +161,7 @@ def cloned(frozen: FrozenEncoder, shown: Look, dynamics: Dynamics, demonstration
 
 
 def tuned_in_simulation(head: MLPHead, found: Identified, seed: int) -> TunablePolicy:
-    """Gains for dynamics that the recordings allow, by the same rule as on the robot; the target's place is known."""
+    """Gains for dynamics that the recordings allow, found in the simulator, where the target's place is known."""
     policy, env, rng = TunablePolicy(GainSchedule(head, 2)), robot(head, size=0), np.random.default_rng(seed)
     starts = panel("reach", "train", 16).starts
     conditions = [Condition("simulated", (start,), {"dynamics": found.draw(rng)}) for start in starts]
@@ -171,8 +171,9 @@ def tuned_in_simulation(head: MLPHead, found: Identified, seed: int) -> TunableP
         episodes = [run_episode(env, policy, condition, 0) for condition in conditions]
         return float(np.mean([e.total_reward - RULES.intervention_cost * e.interventions for e in episodes]))
 
-    for update in range(UPDATES):
-        policy.load_vector(CrossEntropy().propose(policy.vector(), score, rng, update))
+    rule, updates = IN_SIMULATION
+    for update in range(updates):
+        policy.load_vector(rule.propose(policy.vector(), score, rng, update))
     return policy
 
 
@@ -184,7 +185,7 @@ def tuned_on_the_robot(head: MLPHead, frozen: FrozenEncoder, folder: Path, seed:
         for name, count in (("train", 8), ("validation", 12))
     )
     run = GatedFineTuning(
-        env, policy, CrossEntropy(), replace(RULES, updates=UPDATES), learning=learning, watch=watch, final=(),
+        env, policy, CrossEntropy(), RULES, learning=learning, watch=watch, final=(),
         folder=folder, seed=seed, encoder_hash=frozen.contract.sha256,
     )  # fmt: skip
     report, journal = run.run(), run.journal
