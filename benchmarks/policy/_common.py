@@ -64,4 +64,4 @@ def _train(drawn: Frames, steps: int, trained_on: str) -> Checkpoint:
 
     optim, runtime = Optim(steps, 2e-3, 1e-4, warmup=0.05), Runtime("cpu", progress=said)
     net = train_pose_encoder(net.to(memory_format=torch.channels_last), drawn, optim, runtime=runtime)
-    return pose_checkpoint(net, {"trained_on": trained_on, "frames": len(drawn)})
+    return pose_checkpoint(net, {"trained_on": trained_on, "frames": len(drawn), "steps": steps})

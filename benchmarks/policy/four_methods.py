@@ -9,6 +9,7 @@ made again. The panel ``test`` is used for the table alone.
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -17,9 +18,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from _common import CONFIGS, KEYS, POSE, look, pretrained
+from _common import CONFIGS, KEYS, POSE, WEIGHTS, look, pretrained
 from _four_table import draw, summary, table
 
+from perceptransfer.core.checkpoint import Checkpoint
 from perceptransfer.core.files import write_atomic
 from perceptransfer.core.seeding import seed_everything
 from perceptransfer.learning import Optim
@@ -50,7 +52,7 @@ GATE, WORN = CONFIGS / "gates" / "planar_reach.yaml", CONFIGS / "dynamics" / "wo
 RULES = Rules(max_intervention_rate=0.25, intervention_budget=4000, updates=3, min_success=0.8)
 MOMENTS = (0, 20, 40, 59)  # ticks of an identification episode at which a picture is kept
 ENCODERS_OWN = (0.001, 0.02)  # rad and rad/s, noise of the robot's joint sensors while it is identified
-IN_SIMULATION = CrossEntropy(pairs=8, elites=5, decay=0.8), 6  # rule and updates; they cost nothing there
+IN_SIMULATION = CrossEntropy(), 6  # rule and updates; they cost nothing there
 
 
 @dataclass(frozen=True)
@@ -148,15 +150,20 @@ def identified(folder: Path, episodes: int) -> tuple[Identified, Look, dict[str,
     return found, Look.read(folder / "look.yaml"), {**cost, "episodes": episodes, "pictures": pictures, **details}
 
 
-def cloned(frozen: FrozenEncoder, shown: Look, dynamics: Dynamics, demonstrations: int, seed: int) -> MLPHead:
-    """A head from demonstrations that the scripted expert gives in the simulator."""
+@functools.cache
+def demonstrated(frozen: FrozenEncoder, shown: Look, dynamics: Dynamics, count: int) -> dict[str, torch.Tensor]:
+    """What the scripted expert does in the simulator, as the head sees it."""
     world = Reach(shown, dynamics)
-    demos = collect(world, panel("reach", "train", demonstrations).starts)
+    demos = collect(world, panel("reach", "train", count).starts)
     world.close()
-    table = columns(demos, KEYS, encode=frozen_features(frozen, POSE))
+    return columns(demos, KEYS, encode=frozen_features(frozen, POSE))
+
+
+def cloned(seen: dict[str, torch.Tensor], seed: int) -> MLPHead:
+    """A head from demonstrations."""
     seed_everything(seed)
-    head = MLPHead(table["features"].shape[1], 2)
-    clone(head, table, Optim(1500, 1e-3, 1e-4), seed=seed)
+    head = MLPHead(seen["features"].shape[1], 2)
+    clone(head, seen, Optim(1500, 1e-3, 1e-4), seed=seed)
     return head
 
 
@@ -200,16 +207,14 @@ def tuned_on_the_robot(head: MLPHead, frozen: FrozenEncoder, folder: Path, seed:
     return policy, {**cost, "refused": report["refused"], "updates": report["updates"]}
 
 
-def tried(method: Method, seed: int, given: argparse.Namespace, encoders: dict[str, FrozenEncoder]) -> dict[str, Any]:
+def tried(
+    method: Method, seed: int, given: argparse.Namespace, frozen: FrozenEncoder, shown: Look, found: Identified | None
+) -> dict[str, Any]:
     """One policy of a method on the test panel: its episodes, and what this seed took from the robot."""
-    shown, dynamics, cost = look("source"), Dynamics(), {}
-    if method.identified:
-        found, seen, _ = identified(given.output / "identified", given.episodes)
-        shown, dynamics = seen if method.own_look else shown, found.dynamics
-    frozen = encoders[method.encoder]
-    head = cloned(frozen, shown, dynamics, given.demonstrations, seed)
+    dynamics, cost = Dynamics() if found is None else found.dynamics, dict[str, Any]()
+    head = cloned(demonstrated(frozen, shown, dynamics, given.demonstrations), seed)
     policy = TunablePolicy(GainSchedule(head, 2))
-    if method.identified:
+    if found is not None:
         policy = tuned_in_simulation(head, found, seed)
     if method.finetuned:
         policy, cost = tuned_on_the_robot(head, frozen, given.output / f"finetuning-{seed}", seed)
@@ -234,28 +239,32 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(1)
     methods = [method for method in METHODS if given.method is None or method.name in given.method]
-    seen, identification = look("source"), dict[str, Any]()
+    source = seen = look("source")
+    found, identification = None, dict[str, Any]()
     if any(method.identified for method in methods):
         (given.output / "identified").mkdir(parents=True, exist_ok=True)
-        _, seen, identification = identified(given.output / "identified", given.episodes)
+        found, seen, identification = identified(given.output / "identified", given.episodes)
     budget = {"count": given.frames, "steps": given.steps}
-    encoders = {}
-    for name in sorted({method.encoder for method in methods}):
-        of, what = (seen, "identified look") if name == "identified" else (look(name), f"configs/looks/{name}.yaml")
-        encoders[name] = pretrained(given.output / name, of, what, **budget, workers=given.workers)
     lines = []
     for method in methods:
+        name, shown = method.encoder, seen if method.own_look else source
+        of, what = (seen, "identified look") if name == "identified" else (look(name), f"configs/looks/{name}.yaml")
+        frozen = pretrained(given.output / name, of, what, **budget, workers=given.workers)
+        make = functools.partial(
+            tried, method, given=given, frozen=frozen, shown=shown, found=found if method.identified else None
+        )
         runs = []
         for seed in given.seeds:
             path = given.output / f"{method.name.replace(' ', '_').replace(',', '')}-{seed}.json"
-            runs.append(kept(path, lambda method=method, seed=seed: tried(method, seed, given, encoders)))
+            runs.append(kept(path, functools.partial(make, seed=seed)))
             print(f"{method.name}, seed {seed}: {sum(e['success'] for e in runs[-1]['episodes'])}", flush=True)
         costs = [run["cost"] for run in runs] if method.finetuned else [identification] if method.identified else []
         if not method.own_look:
             costs = [{**cost, "pictures": 0} for cost in costs]
-        line = {**summary(method.name, runs, costs), "encoder": method.encoder, "gains": [run["gains"] for run in runs]}
+        meta = Checkpoint.load(given.output / name / WEIGHTS).meta
+        line = {**summary(method.name, runs, costs), "encoder": meta, "gains": [run["gains"] for run in runs]}
         lines.append({**line, "finetuning": [run["cost"] for run in runs if run["cost"]]})
-    report = {"budget": budget, "identification": identification, "rows": lines}
+    report = {"identification": identification, "rows": lines}
     write_atomic(given.output / "results.json", json.dumps(report, indent=1) + "\n")
     write_atomic(given.output / "table.md", table(lines))
     draw(lines, given.output / "success.png")
