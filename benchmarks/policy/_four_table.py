@@ -45,9 +45,9 @@ def summary(name: str, runs: list[dict[str, Any]], costs: list[dict[str, Any]]) 
 def table(lines: Iterable[dict[str, Any]]) -> str:
     """Markdown."""
     rows = [
-        "| method | success (95 % interval) | perception error, cm | taken from the robot | of it by the gate "
-        "| test: gate / proposed ticks | violations, all robot ticks |",
-        "|---|---|---|---|---|---|---|",
+        "| method | encoder saw | success (95 % interval) | perception error, cm | taken from the robot "
+        "| of it by the gate | test: gate / proposed ticks | violations, all robot ticks |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for line in lines:
         cost, bound = line["cost"], line["violation_rate_at_most"]
@@ -58,6 +58,7 @@ def table(lines: Iterable[dict[str, Any]]) -> str:
         safe = f"{line['violations']} / {line['all_ticks']}" + ("" if bound is None else f" (below {bound:.1e} a tick)")
         cells = [
             line["method"],
+            "{trained_on}, {frames} frames, {steps} steps".format(**line["encoder"]),
             wilson(line["successes"], line["episodes"]),
             f"{100 * line['perception_error']:.1f}",
             taken,

@@ -65,6 +65,11 @@ class Method:
     own_look: bool = False  # demonstrations in the identified look
     finetuned: bool = False
 
+    @property
+    def slug(self) -> str:
+        """Beginning of its files' names."""
+        return self.name.replace(" ", "_").replace(",", "")
+
 
 METHODS = (
     Method("zero-shot", "source"),
@@ -236,6 +241,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--method", choices=[method.name for method in METHODS], action="append", help="only these")
+    parser.add_argument("--finished", action="store_true", help="make nothing: a table of the policies that are there")
     given = parser.parse_args()
     torch.set_num_threads(1)
     methods = [method for method in METHODS if given.method is None or method.name in given.method]
@@ -247,6 +253,11 @@ def main() -> None:
     budget = {"count": given.frames, "steps": given.steps}
     lines = []
     for method in methods:
+        paths = {seed: given.output / f"{method.slug}-{seed}.json" for seed in given.seeds}
+        if given.finished:
+            paths = {seed: path for seed, path in paths.items() if path.exists()}
+        if not paths:
+            continue
         name, shown = method.encoder, seen if method.own_look else source
         of, what = (seen, "identified look") if name == "identified" else (look(name), f"configs/looks/{name}.yaml")
         frozen = pretrained(given.output / name, of, what, **budget, workers=given.workers)
@@ -254,8 +265,7 @@ def main() -> None:
             tried, method, given=given, frozen=frozen, shown=shown, found=found if method.identified else None
         )
         runs = []
-        for seed in given.seeds:
-            path = given.output / f"{method.name.replace(' ', '_').replace(',', '')}-{seed}.json"
+        for seed, path in paths.items():
             runs.append(kept(path, functools.partial(make, seed=seed)))
             print(f"{method.name}, seed {seed}: {sum(e['success'] for e in runs[-1]['episodes'])}", flush=True)
         costs = [run["cost"] for run in runs] if method.finetuned else [identification] if method.identified else []
