@@ -66,6 +66,13 @@ def identify(
     from ``source``. Intervals let segments disagree as they do, and differences be at least ``resolution`` (rad), the
     joint encoders' own. A parameter whose interval would span half of its limits or more is unknown (a flat profile).
 
+    Example::
+
+        env = GatedEnv(HardwareEnv(driver, task), read_gate("gate.yaml"))
+        recordings = [excite(env, {"start": start}, seed=i)[0] for i, start in enumerate(starts)]
+        found = identify(recordings)
+        found.write(Path("arm.yaml"))  # for Dynamics.read, with intervals in comments
+
     Papers: Ljung, System Identification, 2nd ed. 1999 (prediction errors, informative experiments); Muratore et al.,
     Robot Learning from Randomized Simulations, Frontiers in Robotics and AI 2022, section 4 (which parameters).
 

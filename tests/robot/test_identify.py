@@ -12,9 +12,11 @@ from perceptransfer.core.errors import DataError
 from perceptransfer.policy.gates import read_gate
 from perceptransfer.robot.dynamics import Dynamics
 from perceptransfer.robot.gated import GatedEnv, Tick
+from perceptransfer.robot.hardware import HardwareEnv
 from perceptransfer.robot.identify import Identified, identify, profile
 from perceptransfer.robot.open_loop import OpenLoop
 from perceptransfer.robot.panels import panel
+from perceptransfer.robot.plant import PlanarPlant, PlantDynamics, PlantReach
 from perceptransfer.robot.recording import Recording, excite
 from perceptransfer.robot.with_evidence import WithEvidence
 from perceptransfer.robot.worlds import Reach
@@ -55,6 +57,14 @@ def test_excitation_passes_the_gate_and_records_what_was_carried_out() -> None:
     assert np.ptp(one.joints, axis=0).min() > 0.2, "an arm that hardly moves tells nothing"
     again, _ = recorded(Dynamics(), count=1)
     np.testing.assert_array_equal(one.joints, again[0].joints)
+
+
+def test_a_driver_is_recorded_as_the_simulated_world_is() -> None:
+    env = GatedEnv(HardwareEnv(PlanarPlant(PlantDynamics(delay=0.1)), PlantReach()), read_gate(GATE))
+    one, ticks = excite(env, {}, ticks=20, seed=1)
+    assert len(one.commands) == len(ticks) == 20 and one.pictures is None
+    assert (one.joints[1] == one.joints[0]).all(), "a delay of two ticks"
+    assert not (one.joints[3] == one.joints[0]).all()
 
 
 def test_the_simulator_with_the_true_dynamics_repeats_the_recording(clean: list[Recording]) -> None:
