@@ -22,6 +22,7 @@ from perceptransfer.robot.perception import pose_checkpoint, train_pose_encoder
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 KEYS = ("image", "proprio")
+WEIGHTS = "encoder.safetensors"
 PARTS = {"reach": (4, 2), "push": (5, 4)}
 """Keypoints and numbers of pose that a world's frames are labelled with."""
 
@@ -49,7 +50,7 @@ def frames(folder: Path, world: str, drawn_from: Look, count: int, workers: int)
 
 def encoder(folder: Path, steps: int, drawn: Frames, trained_on: str) -> Checkpoint:
     """The encoder pretrained on frames, kept in the folder."""
-    path = folder / "encoder.safetensors"
+    path = folder / WEIGHTS
     if not path.exists():
         seed_everything(0)
         options = {"widths": [24, 48, 96, 128], "dim": 8, "downsample": "stride", "pool": "avg"}
@@ -62,7 +63,7 @@ def encoder(folder: Path, steps: int, drawn: Frames, trained_on: str) -> Checkpo
 
         optim, runtime = Optim(steps, 2e-3, 1e-4, warmup=0.05), Runtime("cpu", progress=said)
         net = train_pose_encoder(net.to(memory_format=torch.channels_last), drawn, optim, runtime=runtime)
-        pose_checkpoint(net, {"trained_on": trained_on, "frames": len(drawn)}).save(path)
+        pose_checkpoint(net, {"trained_on": trained_on, "frames": len(drawn), "steps": steps}).save(path)
     return Checkpoint.load(path)
 
 
@@ -70,7 +71,7 @@ def aligned(
     folder: Path, found: Checkpoint, drawn: Frames, pictures: Pixels, steps: int, trained_on: str
 ) -> Checkpoint:
     """The encoder trained on, its features drawn to those of unlabeled pictures by CORAL, kept in the folder."""
-    path = folder / "encoder.safetensors"
+    path = folder / WEIGHTS
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
         net, optim = opened(found).to(memory_format=torch.channels_last), Optim(steps, 5e-4, 1e-4, warmup=0.05)
@@ -93,3 +94,14 @@ def bundle(folder: Path, world: str, found: Checkpoint, trained_on: str) -> Froz
         pictures = draw_frames(world, look("source"), 8, seed=2).images
         export(found, path, (96, 96), images=pictures, trained_on={"domain": trained_on})
     return load(path, "torch")
+
+
+def pretrained(
+    folder: Path, world: str, drawn_from: Look, trained_on: str, *, count: int, steps: int, workers: int
+) -> FrozenEncoder:
+    """An encoder pretrained on ``count`` frames of a look and exported; what is in the folder is not made again."""
+    if (folder / "bundle").exists():
+        return load(folder / "bundle", "torch")
+    folder.mkdir(parents=True, exist_ok=True)
+    drawn = frames(folder, world, drawn_from, count, workers)
+    return bundle(folder, world, encoder(folder, steps, drawn, trained_on), trained_on)
