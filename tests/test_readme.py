@@ -134,6 +134,13 @@ def test_the_files_it_names_exist(readme: str, checkout: Path) -> None:
     assert missing_files(readme, checkout) == []
 
 
+def test_the_robot_guide_keeps_the_same_promises(checkout: Path, help_of: Callable[[str | None], str]) -> None:
+    text = (checkout / "docs" / "robot.md").read_text(encoding="utf-8")
+    assert list(commands(text)) and wrong_commands(text, help_of) == []
+    here = text.replace("](../", "](").replace("](decisions/", "](docs/decisions/")  # links are relative to the file
+    assert missing_files(here, checkout) == []
+
+
 def test_it_has_the_two_promised_commands(readme: str) -> None:
     setup = "python -m venv .venv && .venv/bin/pip install -e "
     assert f"{setup}. && .venv/bin/perceptransfer benchmark" in readme

@@ -18,7 +18,7 @@ class HeadView(gymnasium.Wrapper[Any, Any, Any, Any]):
     """An `ArmWorld` whose observation is a head's input ``float32 [dim]``: the observations ``keys``, joined in order.
 
     A picture passes through the frozen ``encoder``, of whose features the columns ``features`` are kept; its weights
-    are hashed again at every reset. Without an encoder the target's true place stands in for the picture: what perfect
+    are hashed again at every reset. Without an encoder the true pose stands in for the picture: what perfect
     perception would give, for ceilings only. If ``target`` says which of the kept columns estimate that place,
     ``info["perception_error"]`` is their distance from the truth, in m.
 
@@ -63,6 +63,7 @@ class HeadView(gymnasium.Wrapper[Any, Any, Any, Any]):
 
     def _features(self, observation: dict[str, Any], info: dict[str, Any]) -> Floats:
         if self.encoder is None:
-            return np.asarray(info["labels"]["target"], dtype=np.float64)
+            labels = info["labels"]
+            return np.concatenate([labels[name] for name in ("target", "puck") if name in labels])
         pooled = self.encoder(observation["image"][None]).pooled
         return np.asarray(pooled[0], dtype=np.float64)[self.features]
