@@ -10,6 +10,7 @@ named by ``--look`` is tried as well; none but the source and the randomised loo
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 from dataclasses import asdict
 from pathlib import Path
@@ -79,6 +80,11 @@ def policies(given: argparse.Namespace, frozen: FrozenEncoder) -> list[HeadPolic
     return made
 
 
+def rounded(row: Row) -> dict[str, object]:
+    """A row for a file that people read: lengths to 0.01 mm."""
+    return {key: round(value, 5) if isinstance(value, float) else value for key, value in asdict(row).items()}
+
+
 def main() -> None:
     """Print and write the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -115,15 +121,21 @@ def main() -> None:
     tried = conditions(given.world, look("source"), look("target"), given.starts)
     tried += [Condition(name, panel(given.world, "test", given.starts), look(name)) for name in given.look]
     rows: list[Row] = []
+    table: list[dict[str, object]] = []
     for seed, policy in zip(given.seeds, policies(given, frozen), strict=True):
         for condition in tried:
             made = evaluate(policy, condition, workers=given.workers, films=2 if seed == given.seeds[0] else 0)
             rows += made.rows
+            table += [{"seed": seed, **rounded(row)} for row in made.rows]
             print(f"seed {seed}, {condition.name}: {sum(row.success for row in made.rows)}/{given.starts}", flush=True)
             if made.films and condition.name in ("source", "target", *given.look):
                 filmstrip(made.films, folder / f"{Path(condition.name).stem}.png")
     frozen.verify()
-    report = {"perception": perception, "rows": [asdict(row) for row in rows], "bundle": frozen.contract.sha256}
+    with (folder / "rows.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, table[0])
+        writer.writeheader()
+        writer.writerows(table)
+    report = {"perception": perception, "bundle": frozen.contract.sha256}
     (folder / "results.json").write_text(json.dumps(report, indent=1))
     (folder / "table.md").write_text(markdown(summarize(rows)))
     print(markdown(summarize(rows)))
