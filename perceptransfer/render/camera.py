@@ -52,12 +52,11 @@ def project(camera: Camera, points: ArrayLike) -> Floats:
     return np.hstack([np.where(z > 0, pixels, np.nan), z])
 
 
-def rays(camera: Camera) -> tuple[Floats, Floats]:
-    """Origin [3] and directions [H, W, 3] through the pixel centres, in the world.
+def rays(camera: Camera, u: Floats, v: Floats) -> tuple[Floats, Floats]:
+    """Origin [3] and directions [N, 3] in the world of the rays through pixel coordinates [N].
 
     The directions have length 1 along the optical axis, so that a ray's parameter is the depth z in metres.
     """
-    v, u = np.mgrid[: camera.height, : camera.width]
     local = np.stack([u, v, np.ones_like(u)], axis=-1) @ np.linalg.inv(np.asarray(camera.K)).T
     place = np.asarray(camera.world_from_camera)
     return place[:3, 3].copy(), np.asarray(local @ place[:3, :3].T)

@@ -120,11 +120,12 @@ class Material:
 class Body:
     """One thing in the scene.
 
-    ``instance`` is its number in the instance mask, from 1 up; ``category`` its class, or None for what is background
-    to the labels (table, distractors). ``keypoints`` are points in the object's frame; they are left out where only
-    the renderer knows them (`RiggedHand`). ``reach`` says, for each keypoint in metres, how far before it the surface
-    seen at its pixel may lie for it to count as visible (a joint lies inside); if empty, 5 mm. ``symmetries`` are the
-    object_from_object motions besides the identity that leave its looks unchanged; ``joints`` are angles in degrees.
+    ``instance`` is its number in the instance mask, 0 for what that mask leaves out (a table); ``category`` its
+    class, or None for what is background to the labels (table, distractors). ``keypoints`` are points in the object's
+    frame; they are left out where only the renderer knows them (`RiggedHand`). ``reach`` says, for each keypoint in
+    metres, how far before it the surface seen at its pixel may lie for it to count as visible (a joint lies inside);
+    if empty, 5 mm. ``symmetries`` are the object_from_object motions besides the identity that leave its looks
+    unchanged; ``joints`` are angles in degrees.
     """
 
     name: str

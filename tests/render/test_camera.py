@@ -33,9 +33,9 @@ def test_projection_is_that_of_opencv() -> None:
 
 
 def test_a_ray_of_a_pixel_projects_to_it_and_its_parameter_is_depth() -> None:
-    origin, directions = rays(CAMERA)
-    found = project(CAMERA, (origin + 0.7 * directions).reshape(-1, 3)).reshape(30, 40, 3)
-    v, u = np.mgrid[:30, :40]
+    v, u = (it.ravel().astype(float) for it in np.mgrid[:30, :40])
+    origin, directions = rays(CAMERA, u, v)
+    found = project(CAMERA, origin + 0.7 * directions)
     np.testing.assert_allclose(found, np.stack([u, v, np.full(u.shape, 0.7)], -1), atol=1e-9)
 
 
