@@ -12,6 +12,7 @@ from perceptransfer.data import Augmentation, Stream, batches
 from perceptransfer.learning import AlignmentModule, Optim, Runtime, build_model, build_tasks, fit, to_checkpoint
 from perceptransfer.stages.base import Domains, Stage, StageResult, positive, share
 from perceptransfer.stages.evidence import collect, prior_report, validators
+from perceptransfer.weighting import Weighting
 
 
 class Align(Stage):
@@ -35,6 +36,8 @@ class Align(Stage):
         ema_decay: Decay of the moving average of weights that is handed on; null hands on the last weights.
         prior_threshold: Total variation between estimated real and synthetic class shares that raises the alarm.
         precision: Lightning's precision.
+        weighting: How several tasks' losses become one; any `Weighting`, also a user's own by import path. Null for
+            their plain sum.
     """
 
     name: ClassVar[str] = "align"
@@ -54,6 +57,7 @@ class Align(Stage):
         ema_decay: float | None = None,
         prior_threshold: float = 0.2,
         precision: Literal["32-true", "16-mixed", "bf16-mixed"] = "32-true",
+        weighting: Weighting | None = None,
     ) -> None:
         positive(self.name, steps=steps, batch_size=batch_size, lr=lr)
         share(self.name, warmup=warmup, prior_threshold=prior_threshold)
@@ -62,6 +66,7 @@ class Align(Stage):
         self.optim, self.batch_size = Optim(steps, lr, weight_decay), batch_size
         self.source_augment, self.target_augment = source_augment, target_augment
         self.ema_decay, self.prior_threshold, self.precision = ema_decay, prior_threshold, precision
+        self.weighting = weighting
 
     @property
     def reads(self) -> tuple[str, ...]:
@@ -90,6 +95,7 @@ class Align(Stage):
             warmup=self.warmup,
             norm=self.norm,
             ema_decay=self.ema_decay,
+            weighting=instantiate(config_of(self.weighting)),
         )
         streams = {
             SOURCE: Stream(data["synthetic"], self.batch_size, self.source_augment, balanced=True),
@@ -105,5 +111,6 @@ class Align(Stage):
             "validators_before": validators(before),
             "validators_after": validators(after),
             "prior": prior_report(before, unlabeled.classes, self.prior_threshold),
+            **module.sharing.report(),
         }
         return StageResult(to_checkpoint(module.final_model(), checkpoint, {"stage": self.name}), report)
