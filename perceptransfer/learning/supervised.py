@@ -9,6 +9,7 @@ import lightning as L
 import torch
 from torch import Tensor
 
+from perceptransfer.core.errors import DataError
 from perceptransfer.core.features import IMAGE, Features
 from perceptransfer.learning.optim import Optim
 from perceptransfer.models import EMA, PerceptionModel
@@ -66,6 +67,13 @@ class SupervisedModule(L.LightningModule):
 
     def supervised_loss(self, features: Features, stream: Mapping[str, Tensor]) -> Tensor:
         """Sum of the tasks' losses on one stream."""
+        for task in self.tasks:
+            if task.label_key not in stream:
+                raise DataError(
+                    f"the task {task.name!r} needs labels of the kind {task.label_key!r}, the images have none",
+                    key=f"tasks.{task.name}",
+                    remedy="give a source with such labels, or leave out the task",
+                )
         losses = [
             task.loss(features.outputs[task.name], stream[task.label_key], stream.get("weight")) for task in self.tasks
         ]
