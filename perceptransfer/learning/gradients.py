@@ -36,6 +36,8 @@ def _label(names: Sequence[str]) -> str:
 def task_gradients(losses: Sequence[Tensor], shared: Mapping[str, Sequence[nn.Parameter]]) -> Gradients:
     """Gradient of each loss; the graph stays and ``.grad`` is not written. Zero where a loss does not reach."""
     parameters = [parameter for group in shared.values() for parameter in group]
+    if not parameters:
+        return {}
     by_task = [torch.autograd.grad(loss, parameters, retain_graph=True, materialize_grads=True) for loss in losses]
     stacked = iter([torch.stack([g.flatten() for g in same]) for same in zip(*by_task, strict=True)])
     return {name: [next(stacked) for _ in group] for name, group in shared.items()}

@@ -9,7 +9,7 @@ import lightning as L
 import torch
 from torch import Tensor
 
-from perceptransfer.core.errors import ConfigError
+from perceptransfer.core.errors import DataError
 from perceptransfer.core.features import IMAGE, Features
 from perceptransfer.learning.multi_task import Sharing
 from perceptransfer.learning.optim import Optim
@@ -85,7 +85,7 @@ class SupervisedModule(L.LightningModule):
         """Each task's loss, summed over the streams that hold its labels.
 
         Raises:
-            ConfigError: a task without labels in any stream.
+            DataError: a task without labels in any stream.
         """
         losses: dict[str, Tensor] = {}
         for task in self.tasks:
@@ -96,10 +96,11 @@ class SupervisedModule(L.LightningModule):
                 if task.label_key in stream
             ]
             if not found:
-                raise ConfigError(
-                    f"no stream of {list(streams)} holds {task.label_key!r} labels for the task {task.name!r}",
-                    key="tasks",
-                    remedy="give data with these labels or leave the task out",
+                raise DataError(
+                    f"the task {task.name!r} needs labels of the kind {task.label_key!r}, the images have none",
+                    where=", ".join(streams),
+                    key=f"tasks.{task.name}",
+                    remedy="give a source with such labels, or leave out the task",
                 )
             losses[task.name] = torch.stack(found).sum()
         return losses

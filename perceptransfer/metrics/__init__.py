@@ -3,6 +3,11 @@
 from perceptransfer.metrics.arrays import softmax as softmax
 from perceptransfer.metrics.build import transfer_report as transfer_report
 from perceptransfer.metrics.build import with_interval as with_interval
+from perceptransfer.metrics.dense import Tally as Tally
+from perceptransfer.metrics.dense import correct_keypoints as correct_keypoints
+from perceptransfer.metrics.dense import depth_errors as depth_errors
+from perceptransfer.metrics.dense import intersection_over_union as intersection_over_union
+from perceptransfer.metrics.dense import keypoint_distances as keypoint_distances
 from perceptransfer.metrics.direction import Direction as Direction
 from perceptransfer.metrics.direction import is_better as is_better
 from perceptransfer.metrics.direction import orient as orient

@@ -12,6 +12,7 @@ from perceptransfer.data import Augmentation, Stream, batches
 from perceptransfer.learning import AlignmentModule, Optim, Runtime, build_model, build_tasks, fit, to_checkpoint
 from perceptransfer.stages.base import Domains, Stage, StageResult, positive, share
 from perceptransfer.stages.evidence import collect, prior_report, validators
+from perceptransfer.tasks import classifier
 from perceptransfer.weighting import Weighting
 
 
@@ -19,8 +20,9 @@ class Align(Stage):
     """Train on synthetic labels while ``loss`` acts between synthetic and unlabeled real images.
 
     ``norm`` is the batch-norm mode: one ``joint`` forward of both domains, or one ``per_domain``; from one checkpoint
-    the two can end 35 points apart. The report holds the label-free validators before and after, the class shares
-    estimated for the real images with an alarm, the agreement with the model that came in, and the losses on the way.
+    the two can end 35 points apart. The report holds the losses on the way and, with a classification task, the
+    label-free validators before and after, the class shares estimated for the real images with an alarm, and the
+    agreement with the model that came in.
 
     Args:
         loss: How far the domains lie apart; any `AlignmentLoss`, also a user's own by import path.
@@ -83,9 +85,10 @@ class Align(Stage):
     def train(self, checkpoint: Checkpoint, data: Domains, *, seed: int, runtime: Runtime) -> StageResult:
         model, tasks = build_model(checkpoint, seed=seed), build_tasks(checkpoint)
         unlabeled, held_out = data["unlabeled"], data.get("synthetic_val")
-        before, reference = collect(model, tasks[0].name, unlabeled, held_out)
+        judge = classifier(tasks)
+        evidence = None if judge is None else collect(model, judge.name, unlabeled, held_out)
         loss: AlignmentLoss = instantiate(config_of(self.loss))  # a fresh one: a stage may run many times
-        loss.build(model.encoder.dim, tasks[0].num_outputs)
+        loss.build(model.encoder.dim, (judge or tasks[0]).num_outputs)
         module = AlignmentModule(
             model,
             tasks,
@@ -103,14 +106,14 @@ class Align(Stage):
         }
         loader = batches(streams, steps=self.optim.steps, seed=seed, workers=runtime.workers)
         fit(module, loader, stage=self.name, steps=self.optim.steps, runtime=runtime, precision=self.precision)
-        after, _ = collect(module.final_model(), tasks[0].name, unlabeled, held_out, reference)
-        report: dict[str, Any] = {
-            "loss": type(self.loss).__name__,
-            "norm": self.norm,
-            "history": module.history,
-            "validators_before": validators(before),
-            "validators_after": validators(after),
-            "prior": prior_report(before, unlabeled.classes, self.prior_threshold),
-            **module.sharing.report(),
-        }
+        report: dict[str, Any] = {"loss": type(self.loss).__name__, "norm": self.norm, "history": module.history}
+        report |= module.sharing.report()
+        if judge is not None and evidence is not None:
+            before, reference = evidence
+            after, _ = collect(module.final_model(), judge.name, unlabeled, held_out, reference)
+            report |= {
+                "validators_before": validators(before),
+                "validators_after": validators(after),
+                "prior": prior_report(before, unlabeled.classes, self.prior_threshold),
+            }
         return StageResult(to_checkpoint(module.final_model(), checkpoint, {"stage": self.name}), report)
