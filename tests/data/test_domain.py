@@ -132,9 +132,7 @@ def test_every_judgement_is_counted(image_set: ImageSet) -> None:
 
     def brightness(images: np.ndarray) -> dict[str, np.ndarray]:
         asked.append(len(images))
-        return {
-            "class": np.stack([images.mean((1, 2, 3)), images[..., 0].mean((1, 2)), images[..., 1].mean((1, 2))], 1)
-        }
+        return {"class": images.mean((1, 2))}
 
     with phase("evaluation"):
         outcome = test.evaluate(brightness, batch_size=3)
