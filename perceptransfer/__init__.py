@@ -36,6 +36,12 @@ if TYPE_CHECKING:
     from perceptransfer.stages import SelfTrain as SelfTrain
     from perceptransfer.stages import Specialize as Specialize
     from perceptransfer.tasks import Classification as Classification
+    from perceptransfer.weighting import DWA as DWA
+    from perceptransfer.weighting import FAMO as FAMO
+    from perceptransfer.weighting import PCGrad as PCGrad
+    from perceptransfer.weighting import Static as Static
+    from perceptransfer.weighting import Uncertainty as Uncertainty
+    from perceptransfer.weighting import Weighting as Weighting
 
 _ROOMS = {
     "alignment": ("AlignmentLoss", "CORAL", "DANN", "InformationMaximization", "MCC", "MMD", "NoAlignment"),
@@ -49,6 +55,7 @@ _ROOMS = {
     "policy": ("load_encoder",),
     "stages": ("Align", "Finetune", "Pretrain", "SelfTrain", "Specialize"),
     "tasks": ("Classification",),
+    "weighting": ("DWA", "FAMO", "PCGrad", "Static", "Uncertainty", "Weighting"),
 }
 _HOME = {name: f"perceptransfer.{room}" for room, names in _ROOMS.items() for name in names}
 

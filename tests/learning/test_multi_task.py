@@ -162,6 +162,19 @@ def test_the_encoder_gets_projected_gradients_and_the_heads_their_own() -> None:
     torch.testing.assert_close(head, own)
 
 
+def test_what_several_devices_project_is_averaged() -> None:
+    tasks, streams = three(), batch()
+    found = {}
+    for share in (0.0, 0.5, 1.0):
+        module = SupervisedModule(model(tasks).eval(), tasks, Optim(1), weighting=PCGrad())
+        module.sharing.weighting.seed.fill_(3)  # type: ignore[operator, union-attr]
+        module.training_step(streams, 0).backward()
+        module.sharing.correct(lambda tensor, share=share: tensor * share)
+        found[share] = torch.cat([p.grad.flatten() for p in module.model.encoder.parameters()])
+    assert not torch.allclose(found[0.0], found[1.0])
+    torch.testing.assert_close(found[0.5], (found[0.0] + found[1.0]) / 2)
+
+
 def test_alignment_is_no_task_and_keeps_its_gradient() -> None:
     tasks, streams = three(), batch()
     with_alignment = AlignmentModule(model(tasks).eval(), tasks, Optim(1), CORAL(), warmup=0, weighting=PCGrad())
