@@ -162,6 +162,23 @@ def test_the_encoder_gets_projected_gradients_and_the_heads_their_own() -> None:
     torch.testing.assert_close(head, own)
 
 
+def test_the_trainer_steps_along_the_projected_gradient() -> None:
+    tasks, optim = three(), Optim(1, lr=0.1, name="sgd", schedule="constant")
+    start = dict(model(tasks).named_parameters())
+    steps = {}
+    for name, weighting in (("sum", None), ("projected", PCGrad())):
+        torch.manual_seed(4)
+        module = SupervisedModule(model(tasks), tasks, optim, weighting=weighting)
+        fit(module, (batch(i) for i in range(1)), stage="toy", steps=1, runtime=Runtime("cpu"))
+        steps[name] = {key: value.detach() - start[key].detach() for key, value in module.model.named_parameters()}
+    again = SupervisedModule(model(tasks), tasks, optim, weighting=PCGrad())
+    again.sharing.weighting.load_state_dict({**module.sharing.weighting.state_dict(), "steps": torch.tensor(0)})
+    # Nesterov's first step goes 1 + momentum times as far as the gradient.
+    for name, gradient in gradients_after(again, batch(0)).items():
+        torch.testing.assert_close(steps["projected"][name], -0.1 * 1.9 * gradient, rtol=1e-3, atol=1e-6)
+    assert any(not torch.allclose(steps["sum"][name], steps["projected"][name]) for name in start)
+
+
 def test_what_several_devices_project_is_averaged() -> None:
     tasks, streams = three(), batch()
     found = {}
