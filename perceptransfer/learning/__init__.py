@@ -1,6 +1,7 @@
 """Floor 4: one LightningModule a training regime, and what runs and reads them."""
 
 from perceptransfer.learning.alignment import AlignmentModule as AlignmentModule
+from perceptransfer.learning.build import build_loss as build_loss
 from perceptransfer.learning.build import build_model as build_model
 from perceptransfer.learning.build import build_tasks as build_tasks
 from perceptransfer.learning.build import initial_checkpoint as initial_checkpoint
@@ -32,6 +33,7 @@ __all__ = [
     "SupervisedModule",
     "answer",
     "answerer",
+    "build_loss",
     "build_model",
     "build_tasks",
     "choose_pseudo_labels",
