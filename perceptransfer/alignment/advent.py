@@ -66,7 +66,7 @@ def self_information(belief: Belief, shape: torch.Size) -> Tensor:
         return -(belief.log_p.exp() * belief.log_p)[..., None, None]
     if belief.kind == KEYPOINTS:
         relative = (belief.log_p - belief.log_p.amax(2, keepdim=True)).exp()
-        return relative.unflatten(2, shape)
+        return relative.view(*relative.shape[:2], *shape)
     return -(belief.log_p.exp() * belief.log_p)
 
 

@@ -36,12 +36,13 @@ class Sum(AlignmentLoss):
         """Make every method ready."""
         super().prepare(shapes)
         for loss in self.losses:
-            loss.prepare(shapes)  # type: ignore[operator] - a ModuleList forgets what it holds
+            assert isinstance(loss, AlignmentLoss)  # a ModuleList forgets what it holds
+            loss.prepare(shapes)
 
     def forward(self, source: Features, target: Features, *, progress: float) -> Tensor:
         """Scalar."""
         terms = [loss(source, target, progress=progress) for loss in self.losses]
-        logged = {}
+        logged: dict[str, Tensor] = {}
         for number, (loss, term) in enumerate(zip(self.losses, terms, strict=True)):
             assert isinstance(loss, AlignmentLoss)
             name = f"{number}_{type(loss).__name__}"

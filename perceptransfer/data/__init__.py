@@ -1,5 +1,6 @@
 """Floor 3: where images come from, which of them a stage may see, and how they enter a batch."""
 
+from perceptransfer.data.augment import AppearanceAugmentation as AppearanceAugmentation
 from perceptransfer.data.augment import Augmentation as Augmentation
 from perceptransfer.data.augment import NoAugmentation as NoAugmentation
 from perceptransfer.data.augment import StrongAugmentation as StrongAugmentation
@@ -14,6 +15,7 @@ from perceptransfer.data.digits import ScannedDigits as ScannedDigits
 from perceptransfer.data.domain import Domain as Domain
 from perceptransfer.data.domain import union as union
 from perceptransfer.data.domain_set import DomainSet as DomainSet
+from perceptransfer.data.fast import small_views as small_views
 from perceptransfer.data.folder import Folder as Folder
 from perceptransfer.data.folder import UnlabeledFolder as UnlabeledFolder
 from perceptransfer.data.manifest import Manifest as Manifest
@@ -22,4 +24,5 @@ from perceptransfer.data.real_test import TestOutcome as TestOutcome
 from perceptransfer.data.source import ImageSet as ImageSet
 from perceptransfer.data.source import ImageSource as ImageSource
 from perceptransfer.data.source import Record as Record
+from perceptransfer.data.targets import Targets as Targets
 from perceptransfer.data.transfer_data import TransferData as TransferData
