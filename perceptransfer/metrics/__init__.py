@@ -20,6 +20,7 @@ from perceptransfer.metrics.estimate import Estimate as Estimate
 from perceptransfer.metrics.estimate import Interval as Interval
 from perceptransfer.metrics.estimate import attempt as attempt
 from perceptransfer.metrics.evidence import Evidence as Evidence
+from perceptransfer.metrics.interference import interference as interference
 from perceptransfer.metrics.intervals import GroupCounts as GroupCounts
 from perceptransfer.metrics.intervals import bootstrap_draws as bootstrap_draws
 from perceptransfer.metrics.intervals import group_counts as group_counts

@@ -13,6 +13,7 @@ from perceptransfer.learning import AlignmentModule, Optim, Runtime, build_model
 from perceptransfer.stages.base import Domains, Stage, StageResult, positive, share
 from perceptransfer.stages.evidence import collect, prior_report, validators
 from perceptransfer.tasks import classifier
+from perceptransfer.weighting import Weighting
 
 
 class Align(Stage):
@@ -37,6 +38,8 @@ class Align(Stage):
         ema_decay: Decay of the moving average of weights that is handed on; null hands on the last weights.
         prior_threshold: Total variation between estimated real and synthetic class shares that raises the alarm.
         precision: Lightning's precision.
+        weighting: How several tasks' losses become one; any `Weighting`, also a user's own by import path. Null for
+            their plain sum.
     """
 
     name: ClassVar[str] = "align"
@@ -56,6 +59,7 @@ class Align(Stage):
         ema_decay: float | None = None,
         prior_threshold: float = 0.2,
         precision: Literal["32-true", "16-mixed", "bf16-mixed"] = "32-true",
+        weighting: Weighting | None = None,
     ) -> None:
         positive(self.name, steps=steps, batch_size=batch_size, lr=lr)
         share(self.name, warmup=warmup, prior_threshold=prior_threshold)
@@ -64,6 +68,7 @@ class Align(Stage):
         self.optim, self.batch_size = Optim(steps, lr, weight_decay), batch_size
         self.source_augment, self.target_augment = source_augment, target_augment
         self.ema_decay, self.prior_threshold, self.precision = ema_decay, prior_threshold, precision
+        self.weighting = weighting
 
     @property
     def reads(self) -> tuple[str, ...]:
@@ -93,6 +98,7 @@ class Align(Stage):
             warmup=self.warmup,
             norm=self.norm,
             ema_decay=self.ema_decay,
+            weighting=instantiate(config_of(self.weighting)),
         )
         streams = {
             SOURCE: Stream(data["synthetic"], self.batch_size, self.source_augment, balanced=True),
@@ -101,6 +107,7 @@ class Align(Stage):
         loader = batches(streams, steps=self.optim.steps, seed=seed, workers=runtime.workers)
         fit(module, loader, stage=self.name, steps=self.optim.steps, runtime=runtime, precision=self.precision)
         report: dict[str, Any] = {"loss": type(self.loss).__name__, "norm": self.norm, "history": module.history}
+        report |= module.sharing.report()
         if judge is not None and evidence is not None:
             before, reference = evidence
             after, _ = collect(module.final_model(), judge.name, unlabeled, held_out, reference)

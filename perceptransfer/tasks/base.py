@@ -19,11 +19,13 @@ class Task(Configurable, ABC):
 
     ``name`` keys the head in the model and the row in every table. ``direction`` says whether higher or lower scores
     are better; ratios are turned the right way round from it. ``label_key`` names the task's labels in a batch;
-    ``num_outputs`` is the number of values the head gives for an image or a pixel.
+    ``num_outputs`` is the number of values the head gives for an image or a pixel. ``regression`` says that the loss is
+    a squared error or scales like one, which the weighting by uncertainty asks for; cross-entropies are not.
     """
 
     direction: ClassVar[Literal["higher", "lower"]]
     label_key: ClassVar[str] = LABEL
+    regression: ClassVar[bool] = False
     name: str
     metric: str
     num_outputs: int

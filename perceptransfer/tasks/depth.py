@@ -33,6 +33,7 @@ class Depth(Task):
     """
 
     label_key: ClassVar[str] = DEPTH
+    regression: ClassVar[bool] = True
     num_outputs: int = 1
 
     def __init__(
