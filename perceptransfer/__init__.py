@@ -24,8 +24,12 @@ if TYPE_CHECKING:
     from perceptransfer.benchmark import RealFractionBenchmark as RealFractionBenchmark
     from perceptransfer.core.ledger import Ledger as Ledger
     from perceptransfer.data import Annotated as Annotated
+    from perceptransfer.data import BlenderProcHDF5 as BlenderProcHDF5
+    from perceptransfer.data import Bop as Bop
+    from perceptransfer.data import Coco as Coco
     from perceptransfer.data import Folder as Folder
     from perceptransfer.data import FontDigits as FontDigits
+    from perceptransfer.data import MaskFolder as MaskFolder
     from perceptransfer.data import ScannedDigits as ScannedDigits
     from perceptransfer.data import TransferData as TransferData
     from perceptransfer.deploy import export as export
@@ -57,7 +61,17 @@ _ROOMS = {
     ),
     "benchmark": ("RealFractionBenchmark",),
     "core.ledger": ("Ledger",),
-    "data": ("Annotated", "Folder", "FontDigits", "ScannedDigits", "TransferData"),
+    "data": (
+        "Annotated",
+        "BlenderProcHDF5",
+        "Bop",
+        "Coco",
+        "Folder",
+        "FontDigits",
+        "MaskFolder",
+        "ScannedDigits",
+        "TransferData",
+    ),
     "deploy": ("export",),
     "metrics": ("TransferReport",),
     "models": ("Encoder",),

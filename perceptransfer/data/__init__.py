@@ -11,6 +11,9 @@ from perceptransfer.data.batches import Batches as Batches
 from perceptransfer.data.batches import Stream as Stream
 from perceptransfer.data.batches import batches as batches
 from perceptransfer.data.batches import eval_batches as eval_batches
+from perceptransfer.data.blenderproc_hdf5 import BlenderProcHDF5 as BlenderProcHDF5
+from perceptransfer.data.bop import Bop as Bop
+from perceptransfer.data.coco import Coco as Coco
 from perceptransfer.data.digits import FontDigits as FontDigits
 from perceptransfer.data.digits import ScannedDigits as ScannedDigits
 from perceptransfer.data.domain import Domain as Domain
@@ -20,6 +23,7 @@ from perceptransfer.data.fast import small_views as small_views
 from perceptransfer.data.folder import Folder as Folder
 from perceptransfer.data.folder import UnlabeledFolder as UnlabeledFolder
 from perceptransfer.data.manifest import Manifest as Manifest
+from perceptransfer.data.mask_folder import MaskFolder as MaskFolder
 from perceptransfer.data.real_test import TestDomain as TestDomain
 from perceptransfer.data.real_test import TestOutcome as TestOutcome
 from perceptransfer.data.source import ImageSet as ImageSet
