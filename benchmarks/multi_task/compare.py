@@ -82,7 +82,8 @@ def train(config: dict[str, Any], seed: int, accelerator: str, threads: int) -> 
 
     with tempfile.TemporaryDirectory() as folder:
         ledger = Ledger(Path(folder) / "ledger.jsonl")
-        result = pipeline.run(data, seed=seed, ledger=ledger, runtime=Runtime(accelerator, progress=note), evaluate_stages=False)
+        runtime = Runtime(accelerator, progress=note)
+        result = pipeline.run(data, seed=seed, ledger=ledger, runtime=runtime, evaluate_stages=False)
         seconds = sum(row["seconds"] for row in ledger.rows() if row["kind"] == "stage")
     last = list(result.evaluations.values())[-1]
     scores = {
