@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from perceptransfer.alignment import NoAlignment as NoAlignment
     from perceptransfer.benchmark import RealFractionBenchmark as RealFractionBenchmark
     from perceptransfer.core.ledger import Ledger as Ledger
+    from perceptransfer.data import Annotated as Annotated
     from perceptransfer.data import Folder as Folder
     from perceptransfer.data import FontDigits as FontDigits
     from perceptransfer.data import ScannedDigits as ScannedDigits
@@ -36,19 +37,29 @@ if TYPE_CHECKING:
     from perceptransfer.stages import SelfTrain as SelfTrain
     from perceptransfer.stages import Specialize as Specialize
     from perceptransfer.tasks import Classification as Classification
+    from perceptransfer.tasks import Depth as Depth
+    from perceptransfer.tasks import Keypoints as Keypoints
+    from perceptransfer.tasks import Segmentation as Segmentation
+    from perceptransfer.weighting import DWA as DWA
+    from perceptransfer.weighting import FAMO as FAMO
+    from perceptransfer.weighting import PCGrad as PCGrad
+    from perceptransfer.weighting import Static as Static
+    from perceptransfer.weighting import Uncertainty as Uncertainty
+    from perceptransfer.weighting import Weighting as Weighting
 
 _ROOMS = {
     "alignment": ("AlignmentLoss", "CORAL", "DANN", "InformationMaximization", "MCC", "MMD", "NoAlignment"),
     "benchmark": ("RealFractionBenchmark",),
     "core.ledger": ("Ledger",),
-    "data": ("Folder", "FontDigits", "ScannedDigits", "TransferData"),
+    "data": ("Annotated", "Folder", "FontDigits", "ScannedDigits", "TransferData"),
     "deploy": ("export",),
     "metrics": ("TransferReport",),
     "models": ("Encoder",),
     "pipeline": ("Pipeline", "Store"),
     "policy": ("load_encoder",),
     "stages": ("Align", "Finetune", "Pretrain", "SelfTrain", "Specialize"),
-    "tasks": ("Classification",),
+    "tasks": ("Classification", "Depth", "Keypoints", "Segmentation"),
+    "weighting": ("DWA", "FAMO", "PCGrad", "Static", "Uncertainty", "Weighting"),
 }
 _HOME = {name: f"perceptransfer.{room}" for room, names in _ROOMS.items() for name in names}
 

@@ -23,6 +23,7 @@ FLOORS = {
     "deploy": 3,
     "alignment": 2,
     "metrics": 2,
+    "weighting": 2,
     "models": 1,
     "render": 1,
     "policy": 1,
@@ -35,7 +36,8 @@ NEVER = {
     "policy": {"lightning", "pytorch_lightning", "timm", "albumentations"},
     "metrics": {"lightning", "pytorch_lightning", "models"},
     "data": {"models", "alignment"},
-    "tasks": {"alignment"},
+    "tasks": {"alignment", "weighting"},
+    "weighting": {"lightning", "pytorch_lightning", "models"},
 }
 NEVER_ANYWHERE = {"blenderproc", "bpy"}
 # Blender's Python runs these files on its own: GPL code stays in another process.

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from perceptransfer.benchmark.rows import Row
 from perceptransfer.core.errors import DataError
+from perceptransfer.metrics.dense import Tally
 from perceptransfer.metrics.estimate import Estimate
 from perceptransfer.metrics.intervals import GroupCounts, bootstrap_draws, group_counts, interval_of, seed_scores
 
@@ -43,24 +44,36 @@ class Cell:
         """What the bootstrap resamples: test groups where rows tell which items were right, else seeds alone."""
         kept = [row for row in self.rows if seeds is None or row.seed in set(seeds)]
         alone = seed_scores([float(row.score or 0.0) for row in kept])
+        if all(row.hits for row in kept):
+            return self._tallies(kept, alone)
         if any(row.correct is None for row in kept):
             return alone
         first = kept[0]
-        if any((row.n_test, len(row.correct or ""), row.groups) != _test_set(first) for row in kept):
-            raise DataError(
-                "seeds were tested on different test sets",
-                where=f"arm {self.arm}, fraction {self.fraction:g}",
-                remedy="write each test set's results into a folder of its own",
-            )
+        self._same_test(kept)
         items = np.array([np.frombuffer((row.correct or "").encode(), dtype=np.uint8) - ord("0") for row in kept])
         classes = first.labels if first.metric == "balanced_accuracy" else None
         counts = group_counts(items, groups=_names(first.groups), classes=classes)
         # A metric that is no mean over these items cannot be resampled from them.
         return counts if np.allclose(counts.scores(), alone.scores(), atol=1e-6) else alone
 
+    def _tallies(self, rows: Sequence[Row], alone: GroupCounts) -> GroupCounts:
+        self._same_test(rows)
+        parts = [Tally(np.array(row.hits), np.array(row.totals)).counts(_names(row.groups)) for row in rows]
+        hits, totals = (np.concatenate([getattr(part, name) for part in parts]) for name in ("hits", "totals"))
+        counts = GroupCounts(hits, totals, parts[0].items)
+        return counts if np.allclose(counts.scores(), alone.scores(), atol=1e-6) else alone
+
+    def _same_test(self, rows: Sequence[Row]) -> None:
+        if any(_test_set(row) != _test_set(rows[0]) for row in rows):
+            raise DataError(
+                "seeds were tested on different test sets",
+                where=f"arm {self.arm}, fraction {self.fraction:g}",
+                remedy="write each test set's results into a folder of its own",
+            )
+
 
 def _test_set(row: Row) -> tuple[Any, ...]:
-    return row.n_test, len(row.correct or ""), row.groups
+    return row.n_test, len(row.correct or ""), len(row.hits or []), row.groups
 
 
 def _names(groups: Sequence[str | int] | None) -> list[str] | None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import datetime
 import shlex
 import sys
+from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -100,11 +102,13 @@ class RealFractionBenchmark:
         return read_rows(self.results)
 
     def _finished(self, keys: dict[Cell, list[str]]) -> set[Cell]:
-        """Cells with a good row; rows with an error are dropped from the file, to be tried again."""
+        """Cells with a good row for every task; other rows are dropped from the file, to be tried again."""
         if not self.results.exists():
             return set()
         rows = read_rows(self.results)
-        good = [row for row in rows if row.error is None]
+        scored = Counter((row.arm, row.fraction, row.seed) for row in rows if row.error is None)
+        whole = len(self.grid.pipeline.tasks)
+        good = [row for row in rows if scored[row.arm, row.fraction, row.seed] >= whole and row.error is None]
         finished = set()
         for row in good:
             cell = Cell(row.arm, row.fraction, row.seed)
@@ -120,7 +124,6 @@ class RealFractionBenchmark:
         return finished
 
     def _record(self, cell: Cell, outcome: Outcome, keys: list[str]) -> None:
-        task = self.grid.pipeline.tasks[0]
         domains = self.grid.domains(cell)
         labels = self.grid.uses_labels(cell)
         row: dict[str, Any] = {
@@ -129,19 +132,21 @@ class RealFractionBenchmark:
             "seed": cell.seed,
             "n_real": len(domains["labeled"]) if labels else 0,
             "n_val": len(domains["val"]) if labels else 0,
-            "task": task.name,
-            "metric": task.metric,
-            "direction": task.direction,
             "keys": keys,
             "error": outcome.error,
-            **outcome.content,
+            **{name: value for name, value in outcome.content.items() if name != "tasks"},
         }
-        append_rows(self.results, [Row(**row)])
+        scored = outcome.content.get("tasks") or [
+            {"task": task.name, "metric": task.metric, "direction": task.direction} for task in self.grid.pipeline.tasks
+        ]
+        first, *others = [Row(**row, **found) for found in scored]
+        # The stages' reports and the read of the test belong to the cell, so they stand once.
+        append_rows(self.results, [first, *(replace(other, report={}, test_reads=0) for other in others)])
         self.ledger.append(
             "cell",
             {
                 **{name: row[name] for name in ("arm", "fraction", "seed", "n_real", "n_val", "keys", "error")},
-                "score": row.get("score"),
+                "score": first.score,
                 "test": domains["test"].fingerprint,
                 "test_reads": row.get("test_reads", 0),
             },

@@ -23,6 +23,7 @@ class Row:
     test, ``score_synthetic`` on held-out synthetic images by the same model, both in the unit of ``metric``.
     ``confusion[i][j]`` counts test items of class i predicted as j. ``correct`` holds one ``1`` or ``0`` per test item,
     in the same item order in all cells; ``groups`` (scene, subject, ...) and ``labels`` (class index) run beside it.
+    Other tasks have ``hits`` and ``totals`` ``[items][classes]`` instead, see `metrics.Tally`.
     ``extra`` keeps fields that this version does not know.
     """
 
@@ -49,6 +50,9 @@ class Row:
     correct: str | None = None
     groups: list[str | int] | None = None
     labels: list[int] | None = None
+    hits: list[list[float]] | None = None
+    totals: list[list[float]] | None = None
+    details: Mapping[str, float | None] = field(default_factory=dict)
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -68,8 +72,8 @@ _KINDS: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("arm", "metric", "direction", "task", "error", "correct"), _TEXT),
     **dict.fromkeys(("n_real", "n_val", "seed", "n_test", "test_reads"), _WHOLE),
     **dict.fromkeys(("fraction", "score", "score_synthetic", "ece", "seconds", "train_seconds"), _NUMBER),
-    **dict.fromkeys(("confusion", "keys", "groups", "labels"), (list,)),
-    **dict.fromkeys(("per_class", "report"), (dict,)),
+    **dict.fromkeys(("confusion", "keys", "groups", "labels", "hits", "totals"), (list,)),
+    **dict.fromkeys(("per_class", "report", "details"), (dict,)),
 }
 _REQUIRED = ("arm", "fraction", "n_real", "seed", "metric", "direction")
 _NULLABLE = {item.name for item in dataclasses.fields(Row) if item.default is None}
@@ -135,6 +139,8 @@ def _check(row: Row, where: str) -> None:
         raise _damaged(f"{row.fraction} is outside 0 to 1", where, "fraction")
     if row.direction not in ("higher", "lower"):
         raise _damaged(f"{row.direction!r} is neither 'higher' nor 'lower'", where, "direction")
+    if (row.hits is None) != (row.totals is None) or len(row.hits or []) != len(row.totals or []):
+        raise _damaged("hits and totals do not belong together", where, "hits")
     if row.correct is not None:
         if set(row.correct) - {"0", "1"}:
             raise _damaged("holds other characters than 0 and 1", where, "correct")

@@ -54,7 +54,7 @@ class Worker:
             reads = domains["test"].reads
             evaluation = evaluate(entries[-1].checkpoint, domains)
             return {
-                **evaluation.as_dict(),
+                "tasks": [scored.as_dict() for scored in (evaluation, *evaluation.others)],
                 "report": {planned.name: entry.report for planned, entry in zip(plan, entries, strict=True)},
                 "seconds": round(time.perf_counter() - started, 3),
                 "train_seconds": round(sum(entry.provenance["seconds"] for entry in entries), 3),

@@ -21,11 +21,14 @@ class Configurable:
 
     The arguments of the OUTERMOST ``__init__`` are recorded, defaults included, so that `config_of` and
     `instantiate` are inverse to each other. ``VERSION`` is raised by hand when a package class changes what it
-    computes; ``NOT_IDENTITY`` names arguments that say where something runs and not what comes out.
+    computes; ``NOT_IDENTITY`` names arguments that say where something runs and not what comes out; ``IF_GIVEN`` names
+    arguments that came later and, left at ``None``, give what the class gave before it had them: stored results stay
+    valid.
     """
 
     VERSION: ClassVar[int] = 1
     NOT_IDENTITY: ClassVar[frozenset[str]] = frozenset()
+    IF_GIVEN: ClassVar[frozenset[str]] = frozenset()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -77,7 +80,9 @@ def _describe(value: Any, *, identity: bool) -> Any:
     recurse = functools.partial(_describe, identity=identity)
     if isinstance(value, Configurable):
         arguments = value.__dict__.get("_arguments", {})
-        skip = value.NOT_IDENTITY if identity else frozenset()
+        skip = set(value.NOT_IDENTITY) if identity else set()
+        if identity:
+            skip |= {name for name in value.IF_GIVEN if arguments.get(name) is None}
         described = {
             "class_path": f"{type(value).__module__}.{type(value).__qualname__}",
             "init_args": {name: recurse(item) for name, item in arguments.items() if name not in skip},

@@ -9,6 +9,7 @@ from torch import Tensor
 
 SOURCE, TARGET = "source", "target"
 IMAGE, LABEL = "image", "label"
+MASK, DEPTH, KEYPOINTS = "mask", "depth", "keypoints"
 
 
 class Features(NamedTuple):

@@ -1,5 +1,6 @@
 """Floor 3: where images come from, which of them a stage may see, and how they enter a batch."""
 
+from perceptransfer.data.annotated import Annotated as Annotated
 from perceptransfer.data.augment import Augmentation as Augmentation
 from perceptransfer.data.augment import NoAugmentation as NoAugmentation
 from perceptransfer.data.augment import StrongAugmentation as StrongAugmentation
@@ -22,4 +23,5 @@ from perceptransfer.data.real_test import TestOutcome as TestOutcome
 from perceptransfer.data.source import ImageSet as ImageSet
 from perceptransfer.data.source import ImageSource as ImageSource
 from perceptransfer.data.source import Record as Record
+from perceptransfer.data.targets import Targets as Targets
 from perceptransfer.data.transfer_data import TransferData as TransferData

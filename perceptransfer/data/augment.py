@@ -15,6 +15,8 @@ from perceptransfer.core.errors import ConfigError
 from perceptransfer.data import fast, recipes
 from perceptransfer.data.images import one_of
 from perceptransfer.data.source import Pixels
+from perceptransfer.data.targets import Targets
+from perceptransfer.data.view import View
 
 Engine = Literal["fast", "albumentations"]
 
@@ -30,6 +32,14 @@ class Augmentation(Configurable, ABC):
     @abstractmethod
     def __call__(self, images: Pixels, seed: int) -> Tensor:
         """Augment a batch."""
+
+    def labelled(self, images: Pixels, targets: Targets, seed: int) -> tuple[Tensor, Targets]:
+        """Augment a batch together with masks, depth and keypoints.
+
+        The images are those that a plain call gives. An augmentation that moves things in the picture must override
+        this; here the labels stay as they are.
+        """
+        return self(images, seed), targets
 
     def ranges(self) -> Mapping[str, Any]:
         """Randomised variables and their ranges, for the ledger."""
@@ -65,9 +75,25 @@ class _Ranged(Augmentation):
             from perceptransfer.data import transforms  # its import takes seconds, and the fast engine needs none of it
 
             return to_tensor(transforms.augment(images, self.table, recipes.CHANCE, self.flip, seed))
+        return self._fast(images, seed)[0]
+
+    def labelled(self, images: Pixels, targets: Targets, seed: int) -> tuple[Tensor, Targets]:
+        """Augment a batch together with masks, depth and keypoints.
+
+        Raises:
+            ConfigError: the engine is albumentations, which would have to be told each kind of label.
+        """
+        if self.engine == "albumentations":
+            raise ConfigError(
+                "masks, depth and keypoints are moved by the fast engine only", key="engine", remedy='set it to "fast"'
+            )
+        values, view = self._fast(images, seed)
+        return values, view.targets(targets)
+
+    def _fast(self, images: Pixels, seed: int) -> tuple[Tensor, View]:
         rng = np.random.default_rng(seed)
-        values = fast.augment(images, self.table, recipes.CHANCE, self.flip, rng)
-        return torch.from_numpy(np.ascontiguousarray(values.transpose(0, 3, 1, 2)))
+        values, view = fast.augment(images, self.table, recipes.CHANCE, self.flip, rng)
+        return torch.from_numpy(np.ascontiguousarray(values.transpose(0, 3, 1, 2))), view
 
     def ranges(self) -> Mapping[str, Any]:
         """Limits and the chance of every step."""

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from perceptransfer.core.errors import ConfigError, DataError, TestDomainError
-from perceptransfer.core.features import IMAGE, LABEL
+from perceptransfer.core.features import IMAGE, KEYPOINTS, LABEL
 from perceptransfer.core.seeding import derive_seed
 from perceptransfer.data.augment import Augmentation, NoAugmentation, to_tensor
 from perceptransfer.data.domain import Domain
@@ -49,7 +49,10 @@ class Stream:
 
 
 class Batches(Dataset[Batch]):
-    """``steps`` batches ``{stream: {"image", "image_strong", "label", "index"}}``; the labels only where known.
+    """``steps`` batches ``{stream: {"image", "image_strong", "label", "mask", "depth", "keypoints", "index"}}``.
+
+    Labels are there only where the domain has them; masks, depth and keypoints move with ``image``, and keypoints are
+    given as shares of its width and height.
 
     Batch ``i`` depends on the seed, ``i`` and the rank, not on the batches before: any number of workers gives equal
     bits, and a run can be resumed in the middle. Every stream is reshuffled each time it has been gone through. With
@@ -89,7 +92,16 @@ class Batches(Dataset[Batch]):
         indices = self._sequences[name](start, stream.batch_size)
         pixels = stream.domain.images(indices)
         seed = derive_seed("augment", name, self.seed, step, self.rank)
-        batch = {IMAGE: (stream.augment or NoAugmentation())(pixels, seed), INDEX: torch.from_numpy(indices)}
+        augment = stream.augment or NoAugmentation()
+        known = stream.domain.targets
+        if known:
+            image, moved = augment.labelled(pixels, known.take(indices), seed)
+        else:
+            image, moved = augment(pixels, seed), known
+        batch = {IMAGE: image, INDEX: torch.from_numpy(indices)}
+        batch |= {key: torch.from_numpy(values) for key, values in moved.arrays.items()}
+        if KEYPOINTS in batch:
+            batch[KEYPOINTS] = as_shares(batch[KEYPOINTS], stream.domain.size)
         if stream.strong is not None:
             batch[IMAGE_STRONG] = stream.strong(pixels, derive_seed("strong", seed))
         if stream.domain.has_labels:
@@ -106,6 +118,12 @@ def batches(streams: Mapping[str, Stream], steps: int, seed: int, workers: int =
     if not streams or steps < 0:
         raise ConfigError(f"batches need at least one stream and no negative steps, got {len(streams)} and {steps}")
     return DataLoader(Batches(streams, steps, seed), batch_size=None, num_workers=workers)
+
+
+def as_shares(keypoints: Tensor, size: tuple[int, int]) -> Tensor:
+    """Keypoints ``[..., 3]`` in pixels as shares of width and height: no head needs to know the image's size."""
+    scale = keypoints.new_tensor([size[1], size[0]])
+    return torch.cat([(keypoints[..., :2] + 0.5) / scale, keypoints[..., 2:]], -1)
 
 
 def _distributed() -> bool:

@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from perceptransfer.core.config import digest
 from perceptransfer.core.errors import DataError
+from perceptransfer.core.features import LABEL
 from perceptransfer.data.source import ImageSet, Indices, Pixels
+from perceptransfer.data.targets import Array, Targets, joined
 
 Role = Literal["synthetic", "synthetic_val", "unlabeled", "device", "labeled", "val", "test"]
 
@@ -24,9 +26,16 @@ class Domain:
     """
 
     def __init__(
-        self, role: Role | str, images: ImageSet, indices: Indices | None = None, labels: Indices | None = None
+        self,
+        role: Role | str,
+        images: ImageSet,
+        indices: Indices | None = None,
+        labels: Indices | None = None,
+        targets: Targets | None = None,
     ) -> None:
-        """Take some (default: all) ``images``; ``labels`` belong to the chosen ones, ``None`` for a role without.
+        """Take some (default: all) ``images``; ``labels`` and ``targets`` belong to the chosen ones.
+
+        ``None`` stands for a role without. The image set's own targets are left behind, like its labels.
 
         Raises:
             DataError: another number of labels than images, or a label outside the classes.
@@ -41,8 +50,11 @@ class Domain:
                 raise DataError(f"{len(chosen)} images but labels of shape {self._labels.shape}", where=role)
             if len(chosen) and not 0 <= self._labels.min() <= self._labels.max() < len(self.classes):
                 raise DataError(f"labels must be 0..{len(self.classes) - 1}", where=role)
+        self._targets = Targets() if targets is None else targets
+        self._targets.check(len(chosen), self.size, str(role))
         named = None if self._labels is None else [self.classes[i] for i in self._labels]
-        self.fingerprint = digest([list(self.classes), self._images.digest(chosen), named])
+        dense = [self._targets.digest()] if self._targets else []
+        self.fingerprint = digest([list(self.classes), self._images.digest(chosen), named, *dense])
 
     def __len__(self) -> int:
         return len(self._indices)
@@ -63,6 +75,28 @@ class Domain:
             raise DataError("this domain has no labels", where=self.role, remedy="use a stage that reads no labels")
         return self._labels.copy()
 
+    @property
+    def targets(self) -> Targets:
+        """Masks, depth and keypoints of this domain's images; empty for a role without labels."""
+        return self._targets
+
+    def target(self, key: str) -> Array:
+        """Labels of one kind: ``label``, ``mask``, ``depth`` or ``keypoints``, as `Targets` has them, a copy.
+
+        Raises:
+            DataError: this domain has no such labels.
+        """
+        if key == LABEL:
+            return self.labels
+        if key not in self.targets.arrays:
+            raise DataError(
+                f"this domain has no labels of the kind {key!r}, only {[LABEL, *self.targets.arrays]}",
+                where=self.role,
+                key=key,
+                remedy="give a source with such labels, or leave out the task that needs them",
+            )
+        return self.targets.arrays[key].copy()
+
     def images(self, indices: Indices) -> Pixels:
         """Images by their position in this domain, ``uint8 [n, H, W, 3]``, a copy."""
         return self._images.images(self._indices[np.asarray(indices, dtype=np.int64)])
@@ -76,12 +110,14 @@ class Domain:
         """Some of the images, with their labels where the role has any."""
         kept = np.asarray(indices, dtype=np.int64)
         labels = None if self._labels is None else self._labels[kept]
-        return Domain(self.role, self._images, self._indices[kept], labels)
+        return Domain(self.role, self._images, self._indices[kept], labels, self._targets.take(kept))
 
-    def with_labels(self, labels: Indices, indices: Indices | None = None, role: str = "pseudo") -> Domain:
+    def with_labels(
+        self, labels: Indices, indices: Indices | None = None, role: str = "pseudo", targets: Targets | None = None
+    ) -> Domain:
         """The same images, or those at ``indices``, with other labels, such as a teacher's predictions."""
         kept = self._indices if indices is None else self._indices[np.asarray(indices, dtype=np.int64)]
-        return Domain(role, self._images, kept, labels)
+        return Domain(role, self._images, kept, labels, targets)
 
 
 def union(role: str, domains: Sequence[Domain]) -> Domain:
@@ -97,8 +133,8 @@ def union(role: str, domains: Sequence[Domain]) -> Domain:
         raise DataError(f"domains differ in classes or size: {[(d.role, d.classes, d.size) for d in domains]}")
     labels = np.concatenate([domain.labels for domain in domains])
     records = [domain._images.records[int(i)] for domain in domains for i in domain._indices]
-    joined = ImageSet(records, domains[0].classes, domains[0].size, read=_Joined(tuple(domains)))
-    return Domain(role, joined, None, labels)
+    images = ImageSet(records, domains[0].classes, domains[0].size, read=_Joined(tuple(domains)))
+    return Domain(role, images, None, labels, joined([domain.targets for domain in domains], role))
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from perceptransfer.data.recipes import Ranges
 from perceptransfer.data.source import Pixels
+from perceptransfer.data.view import View
 
 Images = NDArray[np.float32]
 Floats = NDArray[np.float64]
@@ -38,22 +39,26 @@ class Draws:
 
 def augment(
     images: Pixels, ranges: Ranges, chance: Mapping[str, float], flip: bool, rng: np.random.Generator
-) -> Images:
-    """Apply every step that ``ranges`` names, in the order of a camera, to ``uint8 [n, H, W, 3]``."""
+) -> tuple[Images, View]:
+    """Apply every step that ``ranges`` names, in the order of a camera, to ``uint8 [n, H, W, 3]``.
+
+    The view tells what happened to the places of things.
+    """
     draw = Draws(ranges, chance, len(images), rng)
-    moved = _move(images, draw, flip)
+    view = _view(draw, (images.shape[1], images.shape[2]), flip)
+    moved = view.pixels(images)
     gain = np.exp2(draw("exposure_stops"))[:, None] * (1.0 + draw("white_balance", 3))
     curve = np.exp(draw("log_gamma"))[:, None]
     light = np.maximum(gain, 0)[:, :, None] * np.arange(256) / 255
     if not ranges.keys() - PLAIN:  # light and tone are then one table of 256 entries per image
-        return _look_up(moved, light[:, 0].clip(0, 1) ** curve)
+        return _look_up(moved, light[:, 0].clip(0, 1) ** curve), view
     values = _look_up(moved, light)
     _saturate(values, draw)
     _blur(values, draw)
     _noise(values, draw)
     _tone(values, curve)
     _jpeg(values, draw)
-    return values
+    return values, view
 
 
 def _look_up(images: Pixels, table: Floats) -> Images:
@@ -65,8 +70,8 @@ def _look_up(images: Pixels, table: Floats) -> Images:
     return values
 
 
-def _move(images: Pixels, draw: Draws, flip: bool) -> Pixels:
-    n, height, width = images.shape[:3]
+def _view(draw: Draws, size: tuple[int, int], flip: bool) -> View:
+    n, (height, width) = draw.n, size
     angle, shear = np.deg2rad(draw("rotate_degrees")), np.tan(np.deg2rad(draw("shear_degrees")))
     scale, shift = np.exp(draw("log_scale")), draw("shift_share", 2) * (width, height)
     mirror = np.where(draw.rng.random(n) < 0.5, -1.0, 1.0) if flip else np.ones(n)
@@ -78,20 +83,7 @@ def _move(images: Pixels, draw: Draws, flip: bool) -> Pixels:
     matrix[:, 1, 0], matrix[:, 1, 1] = mirror * sin, sin * shear + cos
     centre = np.array([(width - 1) / 2, (height - 1) / 2])
     matrix[:, :, 2] = centre - np.einsum("nij,nj->ni", matrix[:, :, :2], centre + shift)
-    moved = np.empty_like(images)
-    if bend is None:
-        options = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        for i in range(n):
-            cv2.warpAffine(images[i], matrix[i], (width, height), moved[i], options, cv2.BORDER_REFLECT_101)
-        return moved
-    grid = np.indices((height, width), dtype=np.float32)[::-1].reshape(2, -1) - centre[:, None].astype(np.float32)
-    radius = (grid**2).sum(0) / np.float32(centre @ centre)
-    bent = grid * (1 + bend[:, None, None].astype(np.float32) * radius)
-    maps = matrix[:, :, :2].astype(np.float32) @ bent
-    maps += (matrix[:, :, :2] @ centre + matrix[:, :, 2])[:, :, None].astype(np.float32)
-    for i, (across, down) in enumerate(maps.reshape(n, 2, height, width)):
-        cv2.remap(images[i], across, down, cv2.INTER_LINEAR, moved[i], cv2.BORDER_REFLECT_101)
-    return moved
+    return View(matrix, bend, mirror < 0, size)
 
 
 def _saturate(values: Images, draw: Draws) -> None:

@@ -20,6 +20,7 @@ from perceptransfer.data.layout import Entry, image_files
 from perceptransfer.data.manifest import Manifest
 from perceptransfer.data.source import ImageSet, ImageSource, Pixels, Quarantined, Record
 
+LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
 CACHE_BYTES = 2**30  # larger sets are decoded again whenever they are read
 
 
@@ -32,6 +33,7 @@ class Reader:
     size: tuple[int, int]
     mode: ResizeMode
     background: tuple[int, ...]
+    grey: bool = False
 
     def __call__(self, index: int) -> Pixels:
         """Decode and resize."""
@@ -46,6 +48,8 @@ class Reader:
         path = self.root / self.names[index]
         data = read_bytes(path)
         image = resize(decode(data, path, self.background), self.size, self.mode, self.background)
+        if self.grey:
+            image = np.repeat(np.rint(image @ LUMA).astype(np.uint8)[..., None], 3, axis=2)
         return hashlib.sha256(data).hexdigest(), image
 
 
@@ -78,15 +82,20 @@ class FileSource(ImageSource):
         return {"content": self._content}
 
     def image_set(
-        self, entries: Sequence[Entry], classes: Sequence[str], groups: Sequence[str] | None, size: tuple[int, int]
+        self,
+        entries: Sequence[Entry],
+        classes: Sequence[str],
+        groups: Sequence[str] | None,
+        size: tuple[int, int],
+        grey: bool = False,
     ) -> ImageSet:
-        """Read all files.
+        """Read all files; ``grey`` keeps their luminance only.
 
         Raises:
             ImageError: one cannot be read, and it is not to be quarantined.
             DataError: no image is left, or none of a class; a file differs from the manifest.
         """
-        reader = Reader(self.path, tuple(entry.name for entry in entries), size, self.mode, self.background)
+        reader = Reader(self.path, tuple(entry.name for entry in entries), size, self.mode, self.background, grey)
         hashes, pixels, quarantined = self._read(reader)
         kept = [i for i, sha in enumerate(hashes) if sha is not None]
         number = {name: i for i, name in enumerate(classes)}
@@ -112,7 +121,7 @@ class FileSource(ImageSource):
             size,
             pixels=None if pixels is None else pixels[kept] if quarantined else pixels,
             read=replace(reader, names=tuple(record.name for record in records)) if pixels is None else None,
-            preparation=f"{self.mode} {list(self.background)}",
+            preparation=f"{self.mode} {list(self.background)}" + " grey" * grey,
             quarantined=quarantined,
         )
 

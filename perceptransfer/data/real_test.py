@@ -2,30 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
 from perceptransfer.core.errors import DataError, TestDomainError
+from perceptransfer.core.features import LABEL
 from perceptransfer.core.phase import current_phase
 from perceptransfer.data.domain import Domain
 from perceptransfer.data.source import ImageSet, Indices, Pixels
+from perceptransfer.data.targets import Targets
 
-Predict = Callable[[Pixels], NDArray[np.floating]]
+Outputs = Mapping[str, NDArray[Any]]
+Predict = Callable[[Pixels], Outputs]
 
 
 @dataclass(frozen=True)
 class TestOutcome:
-    """What a model said on the test domain, beside the truth: ``logits [n, K]``, ``labels int64 [n]``, groups."""
+    """What a model said on the test domain, by task, beside the truth by label key, and the images' groups."""
 
     __test__ = False
 
-    logits: NDArray[np.floating]
-    labels: NDArray[np.int64]
+    outputs: Mapping[str, NDArray[Any]]
+    truth: Mapping[str, NDArray[Any]]
     groups: tuple[str | None, ...]
+
+    def of(self, key: str) -> NDArray[Any]:
+        """Truth of one kind.
+
+        Raises:
+            DataError: the test images have no such labels.
+        """
+        if key not in self.truth:
+            raise DataError(
+                f"the real test has no labels of the kind {key!r}, only {sorted(self.truth)}",
+                where="test",
+                key=key,
+                remedy="give a source with such labels, or leave out the task that needs them",
+            )
+        return self.truth[key]
 
 
 class TestDomain(Domain):
@@ -40,15 +58,16 @@ class TestDomain(Domain):
         """Take all images, or those at ``indices``, with their labels."""
         if labels is None:
             labels = images.labels if indices is None else images.labels[np.asarray(indices, dtype=np.int64)]
-        super().__init__("test", images, indices, labels)
+        targets = images.targets if indices is None else images.targets.take(indices)
+        super().__init__("test", images, indices, labels, targets)
         self.reads = 0
 
     def evaluate(self, predict: Predict, batch_size: int = 500) -> TestOutcome:
-        """Let ``predict`` turn ``uint8 [n, H, W, 3]`` into logits ``[n, K]`` and return them with the truth.
+        """Let ``predict`` turn ``uint8 [n, H, W, 3]`` into outputs ``[n, ...]`` by task, returned with the truth.
 
         Raises:
             TestDomainError: outside ``phase("evaluation")``.
-            DataError: logits of another shape.
+            DataError: outputs for another number of images.
         """
         if current_phase() != "evaluation":
             self._refuse()
@@ -56,18 +75,28 @@ class TestDomain(Domain):
         parts = []
         for start in range(0, len(self), batch_size):
             batch = self._images.images(self._indices[start : start + batch_size])
-            logits = np.asarray(predict(batch))
-            if logits.shape != (len(batch), len(self.classes)):
-                raise DataError(
-                    f"predictions of shape {logits.shape} for {len(batch)} images and {len(self.classes)} classes",
-                    where="test",
-                )
-            parts.append(logits)
+            outputs = {task: np.asarray(output) for task, output in predict(batch).items()}
+            for task, output in outputs.items():
+                if len(output) != len(batch):
+                    raise DataError(f"{len(output)} predictions for {len(batch)} images", where=f"test, task {task}")
+            parts.append(outputs)
         assert self._labels is not None  # set by the constructor
-        return TestOutcome(np.concatenate(parts), self._labels.copy(), self.groups)
+        truth = {LABEL: self._labels.copy(), **{key: a.copy() for key, a in self._targets.arrays.items()}}
+        return TestOutcome(
+            {task: np.concatenate([part[task] for part in parts]) for task in parts[0]}, truth, self.groups
+        )
 
     @property
     def labels(self) -> NDArray[np.int64]:
+        """Refused, in every phase."""
+        self._refuse()
+
+    @property
+    def targets(self) -> Targets:
+        """Refused, in every phase."""
+        self._refuse()
+
+    def target(self, key: str) -> NDArray[Any]:
         """Refused, in every phase."""
         self._refuse()
 
@@ -75,7 +104,9 @@ class TestDomain(Domain):
         """Refused, in every phase."""
         self._refuse()
 
-    def with_labels(self, labels: Indices, indices: Indices | None = None, role: str = "pseudo") -> Domain:
+    def with_labels(
+        self, labels: Indices, indices: Indices | None = None, role: str = "pseudo", targets: Targets | None = None
+    ) -> Domain:
         """Refused, in every phase."""
         self._refuse()
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from perceptransfer.core.config import Configurable, digest
 from perceptransfer.core.errors import DataError
+from perceptransfer.data.targets import Targets
 
 Pixels = NDArray[np.uint8]
 Indices = Sequence[int] | NDArray[np.int64]
@@ -43,7 +44,7 @@ class Quarantined:
 
 
 class ImageSet:
-    """Images of one size, with their records.
+    """Images of one size, with their records and, where they are known, masks, depth and keypoints.
 
     The pixels stand in one array ``[n, H, W, 3]``, or, when that would be too large, are read one by one through
     ``read``, which must survive pickling to reach the workers of a data loader.
@@ -59,15 +60,18 @@ class ImageSet:
         read: Callable[[int], Pixels] | None = None,
         preparation: str = "",
         quarantined: Sequence[Quarantined] = (),
+        targets: Targets | None = None,
     ) -> None:
         """Take ``size`` as (height, width) and ``preparation`` as whatever else decided the pixels.
 
         Raises:
-            DataError: pixels that do not fit records and size, or a label without a class.
+            DataError: pixels or targets that do not fit records and size, or a label without a class.
         """
         self.records, self.classes, self.size = tuple(records), tuple(classes), (int(size[0]), int(size[1]))
         self.preparation, self.quarantined = preparation, tuple(quarantined)
         self._pixels, self._read = pixels, read
+        self.targets = Targets() if targets is None else targets
+        self.targets.check(len(self.records), self.size)
         if (pixels is None) == (read is None):
             raise DataError("an ImageSet needs either pixels or read, not both and not neither")
         expected = (len(self.records), *self.size, 3)
@@ -88,6 +92,7 @@ class ImageSet:
         groups: Sequence[str] | None = None,
         splits: Sequence[str] | None = None,
         preparation: str = "",
+        targets: Targets | None = None,
     ) -> ImageSet:
         """Make a set of pixels ``[n, H, W, 3]`` that have no files; ``None`` leaves that column empty."""
         records = [
@@ -100,7 +105,7 @@ class ImageSet:
             )
             for i, image in enumerate(pixels)
         ]
-        return cls(records, classes, pixels.shape[1:3], pixels=pixels, preparation=preparation)
+        return cls(records, classes, pixels.shape[1:3], pixels=pixels, preparation=preparation, targets=targets)
 
     def __len__(self) -> int:
         return len(self.records)
@@ -135,21 +140,38 @@ class ImageSet:
         return np.array([record.label for record in self.records], dtype=np.int64)
 
     def stripped(self, classes: Sequence[str] | None = None) -> ImageSet:
-        """The same images without labels, and without names, which often hold the class; pixels are shared.
+        """The same images without any labels, and without names, which often hold the class; pixels are shared.
 
         ``classes`` are those that a model shall predict on them; by default the set's own.
         """
         records = [Record(name=record.sha256[:16], sha256=record.sha256, group=record.group) for record in self.records]
         return self._like(records, self._pixels, self._read, classes)
 
+    def with_targets(self, targets: Targets) -> ImageSet:
+        """The same images with masks, depth or keypoints.
+
+        Raises:
+            DataError: targets that do not fit the images.
+        """
+        return ImageSet(
+            self.records,
+            self.classes,
+            self.size,
+            pixels=self._pixels,
+            read=self._read,
+            preparation=self.preparation,
+            quarantined=self.quarantined,
+            targets=targets,
+        )
+
     def take(self, indices: Indices) -> ImageSet:
         """Some of the images as a set of its own; pixels are copied, so that nothing else stays reachable."""
         chosen = [int(i) for i in indices]
-        records = [self.records[i] for i in chosen]
+        records, targets = [self.records[i] for i in chosen], self.targets.take(chosen)
         if self._pixels is not None:
-            return self._like(records, self._pixels[np.asarray(chosen, dtype=np.int64)], None)
+            return self._like(records, self._pixels[np.asarray(chosen, dtype=np.int64)], None, targets=targets)
         assert self._read is not None  # the constructor takes exactly one of the two
-        return self._like(records, None, _Chosen(self._read, tuple(chosen)))
+        return self._like(records, None, _Chosen(self._read, tuple(chosen)), targets=targets)
 
     def _like(
         self,
@@ -157,9 +179,12 @@ class ImageSet:
         pixels: Pixels | None,
         read: Callable[[int], Pixels] | None,
         classes: Sequence[str] | None = None,
+        targets: Targets | None = None,
     ) -> ImageSet:
         known = self.classes if classes is None else classes
-        return ImageSet(records, known, self.size, pixels=pixels, read=read, preparation=self.preparation)
+        return ImageSet(
+            records, known, self.size, pixels=pixels, read=read, preparation=self.preparation, targets=targets
+        )
 
     def digest(self, indices: Indices | None = None, *, labels: bool = True) -> str:
         """Identity of all or some images in order: content, class, group, split, size and preparation; not paths.

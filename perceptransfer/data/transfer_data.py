@@ -111,10 +111,10 @@ class TransferData(Configurable):
         spent = spend(pool_labels, seed, fraction=real_fraction or 0.0, count=labels, val_share=self.val_share)
         domains = dict(loaded.fixed)
         for role, chosen in (("labeled", spent.train), ("val", spent.val)):
-            known = pool_labels[chosen]
+            source = chosen  # the images whose labels these are
             if self.shuffle_labels if shuffle_labels is None else shuffle_labels:
-                known = np.random.default_rng(derive_seed("shuffle", role, seed)).permutation(known)
-            domains[role] = Domain(role, loaded.pool, chosen, known)
+                source = np.random.default_rng(derive_seed("shuffle", role, seed)).permutation(chosen)
+            domains[role] = Domain(role, loaded.pool, chosen, pool_labels[source], loaded.pool.targets.take(source))
         domains["test"] = TestDomain(loaded.test)  # a new one each time, because it counts
         facts = {
             "seed": seed,
@@ -163,7 +163,7 @@ class TransferData(Configurable):
             synthetic.labels, (self.synthetic_holdout,), 0, classes=synthetic.classes, key="synthetic_holdout"
         )
         fixed = {
-            role: Domain(role, synthetic, chosen, synthetic.labels[chosen])
+            role: Domain(role, synthetic, chosen, synthetic.labels[chosen], synthetic.targets.take(chosen))
             for role, chosen in (
                 ("synthetic", np.flatnonzero(parts_of == 0)),
                 ("synthetic_val", np.flatnonzero(parts_of == 1)),

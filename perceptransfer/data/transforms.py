@@ -1,7 +1,7 @@
 """The only file that knows albumentations: the augmentations of `recipes` as its pipelines.
 
-Image by image it costs about ten times the `fast` engine at 32 pixels; what it adds is the same change of view for
-masks, boxes and keypoints.
+Image by image it costs about ten times the `fast` engine at 32 pixels; it is there to check that engine against, and
+for images alone: masks, depth and keypoints are moved by `view`.
 """
 
 from __future__ import annotations

@@ -10,9 +10,10 @@ from perceptransfer.learning.fit import fit as fit
 from perceptransfer.learning.optim import Optim as Optim
 from perceptransfer.learning.pose import PoseModule as PoseModule
 from perceptransfer.learning.predict import Predictions as Predictions
+from perceptransfer.learning.predict import answer as answer
+from perceptransfer.learning.predict import answerer as answerer
 from perceptransfer.learning.predict import predict as predict
 from perceptransfer.learning.predict import predict_images as predict_images
-from perceptransfer.learning.predict import predictor as predictor
 from perceptransfer.learning.self_training import PseudoLabels as PseudoLabels
 from perceptransfer.learning.self_training import SelfTrainingModule as SelfTrainingModule
 from perceptransfer.learning.self_training import choose_pseudo_labels as choose_pseudo_labels
@@ -29,6 +30,8 @@ __all__ = [
     "Runtime",
     "SelfTrainingModule",
     "SupervisedModule",
+    "answer",
+    "answerer",
     "build_model",
     "build_tasks",
     "choose_pseudo_labels",
@@ -36,6 +39,5 @@ __all__ = [
     "initial_checkpoint",
     "predict",
     "predict_images",
-    "predictor",
     "to_checkpoint",
 ]

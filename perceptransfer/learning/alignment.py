@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from perceptransfer.alignment import AlignmentLoss
-from perceptransfer.core.features import IMAGE, SOURCE, TARGET
+from perceptransfer.core.features import SOURCE, TARGET
 from perceptransfer.learning.optim import Optim
 from perceptransfer.learning.supervised import Batch, NormMode, SupervisedModule
 from perceptransfer.models import PerceptionModel
 from perceptransfer.tasks import Task
+from perceptransfer.weighting import Weighting
 
 
 class AlignmentModule(SupervisedModule):
@@ -32,14 +33,18 @@ class AlignmentModule(SupervisedModule):
         warmup: float = 0.1,
         norm: NormMode = "joint",
         ema_decay: float | None = None,
+        weighting: Weighting | None = None,
     ) -> None:
-        super().__init__(model, tasks, optim, norm=norm, ema_decay=ema_decay)
+        super().__init__(model, tasks, optim, norm=norm, ema_decay=ema_decay, weighting=weighting)
         self.alignment, self.weight, self.warmup = loss, weight, warmup
         self.history: dict[str, list[float]] = {}
 
+    def labelled(self, batch: Batch) -> Batch:
+        return {SOURCE: batch[SOURCE]}
+
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        features = self.forward_streams({SOURCE: batch[SOURCE][IMAGE], TARGET: batch[TARGET][IMAGE]})
-        task = self.supervised_loss(features[SOURCE], batch[SOURCE])
+        features = self.features_of(batch)
+        task = self.weighted(self.task_losses(features, self.labelled(batch)))
         alignment = self.alignment(features[SOURCE], features[TARGET], progress=self.progress)
         ramp = 1.0 if self.warmup <= 0 else min(1.0, self.progress / self.warmup)
         self._record(task=task, alignment=alignment)

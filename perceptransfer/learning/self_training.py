@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from perceptransfer.alignment import AlignmentLoss
-from perceptransfer.core.features import IMAGE, SOURCE, TARGET
+from perceptransfer.core.features import SOURCE, TARGET
 from perceptransfer.learning.optim import Optim
 from perceptransfer.learning.supervised import Batch, NormMode, SupervisedModule
 from perceptransfer.models import PerceptionModel
 from perceptransfer.tasks import Task
+from perceptransfer.weighting import Weighting
 
 
 @dataclass(frozen=True)
@@ -80,17 +80,23 @@ class SelfTrainingModule(SupervisedModule):
         alignment_weight: float = 1.0,
         norm: NormMode = "joint",
         ema_decay: float = 0.99,
+        weighting: Weighting | None = None,
     ) -> None:
-        super().__init__(model, tasks, optim, norm=norm, stream_weights={TARGET: pseudo_weight}, ema_decay=ema_decay)
+        super().__init__(
+            model,
+            tasks,
+            optim,
+            norm=norm,
+            stream_weights={TARGET: pseudo_weight},
+            ema_decay=ema_decay,
+            weighting=weighting,
+        )
         self.alignment, self.alignment_weight = alignment, alignment_weight
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        features = self.forward_streams({name: stream[IMAGE] for name, stream in batch.items()})
-        losses = [
-            self.stream_weights.get(name, 1.0) * self.supervised_loss(features[name], stream)
-            for name, stream in batch.items()
-        ]
+        features = self.features_of(batch)
+        loss = self.weighted(self.task_losses(features, self.labelled(batch)))
         if self.alignment is not None:
             aligned = self.alignment(features[SOURCE], features[TARGET], progress=self.progress)
-            losses.append(self.alignment_weight * aligned)
-        return torch.stack(losses).sum()
+            loss = loss + self.alignment_weight * aligned
+        return loss

@@ -9,10 +9,13 @@ import lightning as L
 import torch
 from torch import Tensor
 
+from perceptransfer.core.errors import DataError
 from perceptransfer.core.features import IMAGE, Features
+from perceptransfer.learning.multi_task import Sharing
 from perceptransfer.learning.optim import Optim
-from perceptransfer.models import EMA, PerceptionModel
+from perceptransfer.models import EMA, PerceptionModel, untracked_batchnorm
 from perceptransfer.tasks import Task
+from perceptransfer.weighting import MultiTaskLog, Weighting
 
 Batch = Mapping[str, Mapping[str, Tensor]]
 NormMode = Literal["joint", "per_domain"]
@@ -26,6 +29,9 @@ class SupervisedModule(L.LightningModule):
     of the two is used decides more than the loss does for several methods, hence the explicit switch.
     ``stream_weights`` scales the streams' losses (1 where none is given). With ``ema_decay`` an exponential moving
     average of weights and buffers is kept; `final_model` hands it out.
+
+    ``weighting`` makes one scalar of the tasks' losses, each summed over the streams that hold the task's labels; their
+    plain sum by default. ``task_log`` samples what it did and how the tasks' gradients on the encoder agree.
     """
 
     def __init__(
@@ -37,11 +43,14 @@ class SupervisedModule(L.LightningModule):
         norm: NormMode = "joint",
         stream_weights: Mapping[str, float] | None = None,
         ema_decay: float | None = None,
+        weighting: Weighting | None = None,
+        task_log: MultiTaskLog | None = None,
     ) -> None:
         super().__init__()
         self.model, self.tasks, self.optim, self.norm = model, list(tasks), optim, norm
         self.stream_weights = dict(stream_weights or {})
         self.ema = EMA(model, ema_decay) if ema_decay is not None else None
+        self.sharing = Sharing(self.tasks, weighting, task_log)
 
     @property
     def progress(self) -> float:
@@ -64,24 +73,60 @@ class SupervisedModule(L.LightningModule):
             for i, name in enumerate(images)
         }
 
-    def supervised_loss(self, features: Features, stream: Mapping[str, Tensor]) -> Tensor:
-        """Sum of the tasks' losses on one stream."""
-        losses = [
-            task.loss(features.outputs[task.name], stream[task.label_key], stream.get("weight")) for task in self.tasks
-        ]
-        return torch.stack(losses).sum()
+    def features_of(self, batch: Batch) -> dict[str, Features]:
+        """Features of all streams of a batch."""
+        return self.forward_streams({name: stream[IMAGE] for name, stream in batch.items()})
+
+    def labelled(self, batch: Batch) -> Batch:
+        """The streams whose labels are trained on."""
+        return batch
+
+    def task_losses(self, features: Mapping[str, Features], streams: Batch) -> dict[str, Tensor]:
+        """Each task's loss, summed over the streams that hold its labels.
+
+        Raises:
+            DataError: a task without labels in any stream.
+        """
+        losses: dict[str, Tensor] = {}
+        for task in self.tasks:
+            found = [
+                self.stream_weights.get(name, 1.0)
+                * task.loss(features[name].outputs[task.name], stream[task.label_key], stream.get("weight"))
+                for name, stream in streams.items()
+                if task.label_key in stream
+            ]
+            if not found:
+                raise DataError(
+                    f"the task {task.name!r} needs labels of the kind {task.label_key!r}, the images have none",
+                    where=", ".join(streams),
+                    key=f"tasks.{task.name}",
+                    remedy="give a source with such labels, or leave out the task",
+                )
+            losses[task.name] = torch.stack(found).sum()
+        return losses
+
+    def weighted(self, losses: Mapping[str, Tensor]) -> Tensor:
+        """One scalar of the tasks' losses."""
+        return self.sharing.total(
+            losses, self.model, step=self.global_step, steps=self.optim.steps, progress=self.progress
+        )
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        features = self.forward_streams({name: stream[IMAGE] for name, stream in batch.items()})
-        losses = [
-            self.stream_weights.get(name, 1.0) * self.supervised_loss(features[name], stream)
-            for name, stream in batch.items()
-        ]
-        return torch.stack(losses).sum()
+        return self.weighted(self.task_losses(self.features_of(batch), self.labelled(batch)))
+
+    def on_fit_start(self) -> None:
+        self.sharing.check_precision(str(self.trainer.precision))
+
+    def on_after_backward(self) -> None:
+        self.sharing.correct(lambda tensor: self.trainer.strategy.reduce(tensor, reduce_op="mean"))
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         if self.ema is not None:
             self.ema.update_parameters(self.model)
+        if self.sharing.weighting.AFTER_STEP:
+            with torch.no_grad(), untracked_batchnorm(self.model), self.trainer.precision_plugin.forward_context():
+                losses = self.task_losses(self.features_of(batch), self.labelled(batch))
+            self.sharing.weighting.after_step(self.sharing.weighting.stacked(losses))
 
     def final_model(self) -> PerceptionModel:
         """The trained model: the moving average where one is kept."""

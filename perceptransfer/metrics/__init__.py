@@ -3,6 +3,11 @@
 from perceptransfer.metrics.arrays import softmax as softmax
 from perceptransfer.metrics.build import transfer_report as transfer_report
 from perceptransfer.metrics.build import with_interval as with_interval
+from perceptransfer.metrics.dense import Tally as Tally
+from perceptransfer.metrics.dense import correct_keypoints as correct_keypoints
+from perceptransfer.metrics.dense import depth_errors as depth_errors
+from perceptransfer.metrics.dense import intersection_over_union as intersection_over_union
+from perceptransfer.metrics.dense import keypoint_distances as keypoint_distances
 from perceptransfer.metrics.direction import Direction as Direction
 from perceptransfer.metrics.direction import is_better as is_better
 from perceptransfer.metrics.direction import orient as orient
@@ -15,6 +20,7 @@ from perceptransfer.metrics.estimate import Estimate as Estimate
 from perceptransfer.metrics.estimate import Interval as Interval
 from perceptransfer.metrics.estimate import attempt as attempt
 from perceptransfer.metrics.evidence import Evidence as Evidence
+from perceptransfer.metrics.interference import interference as interference
 from perceptransfer.metrics.intervals import GroupCounts as GroupCounts
 from perceptransfer.metrics.intervals import bootstrap_draws as bootstrap_draws
 from perceptransfer.metrics.intervals import group_counts as group_counts

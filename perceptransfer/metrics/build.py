@@ -89,7 +89,7 @@ def transfer_report(
         metric=metric,
         direction=way,
         seeds=tuple(seeds),
-        n_test=int(real.totals.sum()),
+        n_test=real.n_items,
         scores={name: number(float, name) for name in given},
         transfer={name: number(function, *roles) for name, (function, roles) in _numbers(way, recipe or "").items()},
         denominator_recipe=recipe if real_only is not None else None,

@@ -27,16 +27,19 @@ class GroupCounts:
     """Sufficient statistics of one arm.
 
     ``hits`` ``[S, G, C]`` are summed per seed, test group and class, ``totals`` ``[G, C]`` count the items. The score
-    of a seed is the mean over classes of summed hits ÷ summed totals.
+    of a seed is the mean over classes of summed hits ÷ summed totals. Where totals depend on the model, as the union of
+    an IoU does, they are ``[S, G, C]`` as well, and ``items`` is the number of test items.
     """
 
     hits: Floats
     totals: Floats
+    items: int = 0
 
     def __post_init__(self) -> None:
-        if self.hits.ndim != 3 or self.hits.shape[1:] != self.totals.shape or 0 in self.hits.shape:
+        if self.hits.ndim != 3 or self.totals.shape not in (self.hits.shape, self.hits.shape[1:]) or not self.hits.size:
             raise UndefinedMetricError(f"hits {self.hits.shape} do not fit totals {self.totals.shape}", key="hits")
-        if not np.isfinite(self.hits).all() or not (self.totals.sum(axis=1) > 0).all():
+        empty = self.totals.ndim == 2 and not (self.totals.sum(axis=1) > 0).all()
+        if not np.isfinite(self.hits).all() or empty:
             raise UndefinedMetricError("a test group without items, or a score that is NaN or infinite", key="hits")
 
     @property
@@ -44,9 +47,14 @@ class GroupCounts:
         """Number of training seeds S."""
         return len(self.hits)
 
+    @property
+    def n_items(self) -> int:
+        """Number of test items."""
+        return self.items or int(self.totals.sum())
+
     def scores(self) -> Floats:
         """Score of each seed ``[S]`` on the whole test set."""
-        return _class_means(self.hits.sum(axis=1), self.totals.sum(axis=0))
+        return _class_means(self.hits.sum(axis=1), self.totals.sum(axis=-2))
 
     def score(self) -> float:
         """Mean over seeds."""
@@ -85,9 +93,14 @@ def seed_scores(scores: Sequence[float]) -> GroupCounts:
 def resampled_scores(counts: GroupCounts, seed_weights: ArrayLike, group_weights: ArrayLike) -> Floats:
     """Score ``[B]`` of each draw, from how often it holds each seed ``[B, S]`` and each test group ``[B, G]``."""
     by_seed, by_group = (np.asarray(weights, dtype=np.float64) for weights in (seed_weights, group_weights))
-    seeds, groups, classes = counts.hits.shape
-    hits = by_group @ counts.hits.transpose(1, 0, 2).reshape(groups, seeds * classes)
-    scores = _class_means(hits.reshape(-1, seeds, classes), (by_group @ counts.totals)[:, None, :])
+    _, groups, classes = counts.hits.shape
+
+    def drawn(sums: Floats) -> Floats:
+        flat = by_group @ sums.transpose(1, 0, 2).reshape(groups, -1)
+        return np.asarray(flat.reshape(len(by_group), -1, classes), dtype=np.float64)
+
+    totals = counts.totals if counts.totals.ndim == 3 else counts.totals[None]
+    scores = _class_means(drawn(counts.hits), drawn(totals))
     return np.asarray((scores * by_seed).sum(axis=1) / by_seed.sum(axis=1), dtype=np.float64)
 
 
@@ -144,7 +157,9 @@ def paired_bootstrap(
     Raises:
         UndefinedMetricError: the arms differ in seeds or test set, or no direction is declared.
     """
-    if not np.array_equal(arm.totals, other.totals):
+    if arm.hits.shape[1:] != other.hits.shape[1:] or (
+        arm.totals.ndim == 2 and not np.array_equal(arm.totals, other.totals)
+    ):
         raise UndefinedMetricError("arms with different test sets cannot be paired", key="groups")
     drawn = bootstrap_draws({"arm": arm, "other": other}, draws=draws, seed=seed)
     return interval_of(orient(1.0, direction) * (drawn["arm"] - drawn["other"]), seeds=arm.seeds, level=level)
@@ -160,4 +175,4 @@ def _class_means(hits: Floats, totals: Floats) -> Floats:
     """Mean of hits ÷ totals over the last axis, classes without items left out."""
     present = totals > 0
     recalls = np.where(present, hits / np.where(present, totals, 1.0), 0.0)
-    return np.asarray(recalls.sum(axis=-1) / present.sum(axis=-1), dtype=np.float64)
+    return np.asarray(recalls.sum(axis=-1) / np.maximum(present.sum(axis=-1), 1), dtype=np.float64)

@@ -4,6 +4,9 @@ from perceptransfer.models.backbone import without_pretrained_weights as without
 from perceptransfer.models.batchnorm import BatchNormReport as BatchNormReport
 from perceptransfer.models.batchnorm import adapt_batchnorm as adapt_batchnorm
 from perceptransfer.models.batchnorm import adapted_batchnorm as adapted_batchnorm
+from perceptransfer.models.batchnorm import untracked_batchnorm as untracked_batchnorm
+from perceptransfer.models.dense import DenseHead as DenseHead
+from perceptransfer.models.dense import enlarge as enlarge
 from perceptransfer.models.ema import EMA as EMA
 from perceptransfer.models.encoder import Encoder as Encoder
 from perceptransfer.models.freeze import Tune as Tune

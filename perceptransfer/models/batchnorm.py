@@ -75,6 +75,20 @@ def adapted_batchnorm(model: nn.Module, batches: Iterable[Tensor], alpha: float 
         _restore(layers, old)
 
 
+@contextlib.contextmanager
+def untracked_batchnorm(model: nn.Module) -> Iterator[None]:
+    """Forward passes inside a ``with`` block leave the running statistics alone, also in training mode."""
+    layers = [layer for layer in batchnorm_layers(model) if layer.track_running_stats]
+    try:
+        for layer in layers:
+            # In evaluation mode the switch is not read; there the running statistics are used and not written.
+            layer.track_running_stats = False
+        yield
+    finally:
+        for layer in layers:
+            layer.track_running_stats = True
+
+
 _Statistics = tuple[Tensor, Tensor, Tensor]
 
 

@@ -130,11 +130,9 @@ def cast(camera: Camera, parts: list[Part], u: Floats, v: Floats) -> tuple[Hits,
     which = np.full(len(u), -1)
     bodies = max((part.body for part in parts), default=-1) + 1
     met = np.zeros((bodies, len(u)), bool)
-    square = np.einsum("ij,ij->i", ray, ray)
     for number, part in enumerate(parts):
-        # Rays that pass the sphere around the part: |c|² - (c·d)²/|d|² <= r².
-        to = part.centre - origin
-        near = np.flatnonzero((to @ to - part.radius**2) * square <= (ray @ to) ** 2)
+        left, right, top, bottom = _extent(camera, part)
+        near = np.flatnonzero((u >= left) & (u <= right) & (v >= top) & (v <= bottom))
         if not len(near):
             continue
         t = part.meet(np.broadcast_to(origin, (len(near), 3)), ray[near])
@@ -142,6 +140,26 @@ def cast(camera: Camera, parts: list[Part], u: Floats, v: Floats) -> tuple[Hits,
         closer = t < best[near]
         best[near[closer]], which[near[closer]] = t[closer], number
     return _hits(parts, origin, ray, best, which), met.sum(1)
+
+
+def _extent(camera: Camera, part: Part) -> tuple[float, float, float, float]:
+    """Smallest and largest u, then v, of the box around the sphere around a part; the whole plane if it is too near."""
+    place = np.asarray(camera.world_from_camera)
+    middle = (part.centre - place[:3, 3]) @ place[:3, :3]
+    near, far = middle[2] - part.radius, middle[2] + part.radius
+    if far <= 0:
+        return 0.0, -1.0, 0.0, -1.0  # behind the camera: nothing
+    if near <= 1e-3:
+        return -np.inf, np.inf, -np.inf, np.inf
+    bounds = []
+    for axis in (0, 1):
+        focal, centre = camera.K[axis][axis], camera.K[axis][2]
+        low, high = middle[axis] - part.radius, middle[axis] + part.radius
+        bounds += [
+            focal * low / (near if low < 0 else far) + centre,
+            focal * high / (far if high < 0 else near) + centre,
+        ]
+    return bounds[0], bounds[1], bounds[2], bounds[3]
 
 
 def _hits(parts: list[Part], origin: Floats, ray: Floats, t: Floats, which: NDArray[np.int64]) -> Hits:

@@ -49,7 +49,8 @@ def shade(plan: ScenePlan, hits: Hits, visible: Visible | None, shadow_rays: int
         material = plan.bodies[i].material
         albedo[here] = on_surface(material.colour, material.texture, hits.local[here], hits.local_normal[here])
         gloss[here] = _gloss(material)
-    view = -hits.ray / np.linalg.norm(hits.ray, axis=1, keepdims=True)
+    view = -_unit(hits.ray)
+    shiny = bool(gloss[:, 0].any())
     out = np.zeros_like(albedo)
     for number, light in enumerate(plan.lights):
         colour = np.asarray(light.colour, np.float32)
@@ -59,22 +60,26 @@ def shade(plan: ScenePlan, hits: Hits, visible: Visible | None, shadow_rays: int
             out += (light.energy * open_share * colour * albedo).astype(np.float32)
             continue
         for to, irradiance in _samples(light, hits.point, max(1, shadow_rays), (seed, number)):
-            length = np.linalg.norm(to, axis=1, keepdims=True)
-            direction = to / length
+            direction = _unit(to)
             cosine = np.einsum("ij,ij->i", direction, hits.normal)
             strength = np.where(cosine > 0, irradiance * np.maximum(cosine, 0), 0.0)
             if visible is not None:
                 rows = np.flatnonzero(strength > 0)
                 seen = visible(hits.point[rows] + LIFT * hits.normal[rows], to[rows])
                 strength[rows[~seen]] = 0
-            half = direction + view
-            half /= np.maximum(np.linalg.norm(half, axis=1, keepdims=True), 1e-9)
-            shine = np.maximum(np.einsum("ij,ij->i", half, hits.normal), 0) ** gloss[:, 1]
-            # (n + 8) / 8π keeps the energy of the lobe, whatever its width.
-            mirrored = gloss[:, 0] * (gloss[:, 1] + 8) / (8 * math.pi) * shine
-            reflected = albedo / math.pi + mirrored[:, None]
+            reflected = albedo / math.pi
+            if shiny:
+                shine = np.maximum(np.einsum("ij,ij->i", _unit(direction + view), hits.normal), 0) ** gloss[:, 1]
+                # (n + 8) / 8π keeps the energy of the lobe, whatever its width.
+                reflected = reflected + (gloss[:, 0] * (gloss[:, 1] + 8) / (8 * math.pi) * shine)[:, None]
             out += (strength[:, None] * colour * reflected).astype(np.float32)
     return out
+
+
+def _unit(vectors: Floats) -> Floats:
+    """Vectors [N, 3] of length 1; zero stays zero."""
+    square = np.einsum("ij,ij->i", vectors, vectors)
+    return np.asarray(vectors / np.sqrt(np.maximum(square, 1e-24))[:, None])
 
 
 def _gloss(material: Material) -> tuple[float, float]:

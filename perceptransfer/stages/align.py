@@ -12,14 +12,17 @@ from perceptransfer.data import Augmentation, Stream, batches
 from perceptransfer.learning import AlignmentModule, Optim, Runtime, build_model, build_tasks, fit, to_checkpoint
 from perceptransfer.stages.base import Domains, Stage, StageResult, positive, share
 from perceptransfer.stages.evidence import collect, prior_report, validators
+from perceptransfer.tasks import classifier
+from perceptransfer.weighting import Weighting
 
 
 class Align(Stage):
     """Train on synthetic labels while ``loss`` acts between synthetic and unlabeled real images.
 
     ``norm`` is the batch-norm mode: one ``joint`` forward of both domains, or one ``per_domain``; from one checkpoint
-    the two can end 35 points apart. The report holds the label-free validators before and after, the class shares
-    estimated for the real images with an alarm, the agreement with the model that came in, and the losses on the way.
+    the two can end 35 points apart. The report holds the losses on the way and, with a classification task, the
+    label-free validators before and after, the class shares estimated for the real images with an alarm, and the
+    agreement with the model that came in.
 
     Args:
         loss: How far the domains lie apart; any `AlignmentLoss`, also a user's own by import path.
@@ -35,6 +38,8 @@ class Align(Stage):
         ema_decay: Decay of the moving average of weights that is handed on; null hands on the last weights.
         prior_threshold: Total variation between estimated real and synthetic class shares that raises the alarm.
         precision: Lightning's precision.
+        weighting: How several tasks' losses become one; any `Weighting`, also a user's own by import path. Null for
+            their plain sum.
     """
 
     name: ClassVar[str] = "align"
@@ -54,6 +59,7 @@ class Align(Stage):
         ema_decay: float | None = None,
         prior_threshold: float = 0.2,
         precision: Literal["32-true", "16-mixed", "bf16-mixed"] = "32-true",
+        weighting: Weighting | None = None,
     ) -> None:
         positive(self.name, steps=steps, batch_size=batch_size, lr=lr)
         share(self.name, warmup=warmup, prior_threshold=prior_threshold)
@@ -62,6 +68,7 @@ class Align(Stage):
         self.optim, self.batch_size = Optim(steps, lr, weight_decay), batch_size
         self.source_augment, self.target_augment = source_augment, target_augment
         self.ema_decay, self.prior_threshold, self.precision = ema_decay, prior_threshold, precision
+        self.weighting = weighting
 
     @property
     def reads(self) -> tuple[str, ...]:
@@ -78,9 +85,10 @@ class Align(Stage):
     def train(self, checkpoint: Checkpoint, data: Domains, *, seed: int, runtime: Runtime) -> StageResult:
         model, tasks = build_model(checkpoint, seed=seed), build_tasks(checkpoint)
         unlabeled, held_out = data["unlabeled"], data.get("synthetic_val")
-        before, reference = collect(model, tasks[0].name, unlabeled, held_out)
+        judge = classifier(tasks)
+        evidence = None if judge is None else collect(model, judge.name, unlabeled, held_out)
         loss: AlignmentLoss = instantiate(config_of(self.loss))  # a fresh one: a stage may run many times
-        loss.build(model.encoder.dim, tasks[0].num_outputs)
+        loss.build(model.encoder.dim, (judge or tasks[0]).num_outputs)
         module = AlignmentModule(
             model,
             tasks,
@@ -90,6 +98,7 @@ class Align(Stage):
             warmup=self.warmup,
             norm=self.norm,
             ema_decay=self.ema_decay,
+            weighting=instantiate(config_of(self.weighting)),
         )
         streams = {
             SOURCE: Stream(data["synthetic"], self.batch_size, self.source_augment, balanced=True),
@@ -97,13 +106,14 @@ class Align(Stage):
         }
         loader = batches(streams, steps=self.optim.steps, seed=seed, workers=runtime.workers)
         fit(module, loader, stage=self.name, steps=self.optim.steps, runtime=runtime, precision=self.precision)
-        after, _ = collect(module.final_model(), tasks[0].name, unlabeled, held_out, reference)
-        report: dict[str, Any] = {
-            "loss": type(self.loss).__name__,
-            "norm": self.norm,
-            "history": module.history,
-            "validators_before": validators(before),
-            "validators_after": validators(after),
-            "prior": prior_report(before, unlabeled.classes, self.prior_threshold),
-        }
+        report: dict[str, Any] = {"loss": type(self.loss).__name__, "norm": self.norm, "history": module.history}
+        report |= module.sharing.report()
+        if judge is not None and evidence is not None:
+            before, reference = evidence
+            after, _ = collect(module.final_model(), judge.name, unlabeled, held_out, reference)
+            report |= {
+                "validators_before": validators(before),
+                "validators_after": validators(after),
+                "prior": prior_report(before, unlabeled.classes, self.prior_threshold),
+            }
         return StageResult(to_checkpoint(module.final_model(), checkpoint, {"stage": self.name}), report)

@@ -34,6 +34,7 @@ class Stage(Configurable, ABC):
     """
 
     name: ClassVar[str]
+    IF_GIVEN: ClassVar[frozenset[str]] = frozenset({"weighting"})
 
     @property
     @abstractmethod

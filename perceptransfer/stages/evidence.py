@@ -24,8 +24,8 @@ def collect(
 ) -> tuple[Evidence, Predictions]:
     """Evidence for the validators, and the predictions on the unlabeled images from which it was made."""
     with phase("selection"):
-        target = predict(model, unlabeled)
-        source = None if held_out is None or not len(held_out) else predict(model, held_out)
+        target = predict(model, unlabeled, only=[task])
+        source = None if held_out is None or not len(held_out) else predict(model, held_out, only=[task])
         evidence = Evidence.from_logits(
             target.outputs[task],
             features=target.features,

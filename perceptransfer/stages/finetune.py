@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from perceptransfer.core.checkpoint import Checkpoint
+from perceptransfer.core.config import config_of, instantiate
 from perceptransfer.core.errors import ConfigError
 from perceptransfer.core.features import SOURCE, TARGET
 from perceptransfer.core.seeding import derive_seed
@@ -26,6 +27,7 @@ from perceptransfer.learning import (
 from perceptransfer.models import LoRA, PerceptionModel, add_lora, set_trainable
 from perceptransfer.stages.base import Domains, Stage, StageResult, positive, share
 from perceptransfer.tasks import Task
+from perceptransfer.weighting import MultiTaskLog, Weighting
 
 PSEUDO = "pseudo"
 NEGLIGIBLE = 0.02
@@ -65,6 +67,8 @@ class Finetune(Stage):
         augment: Augmentation of real images; null for none.
         source_augment: Augmentation of synthetic images; null for none.
         precision: Lightning's precision.
+        weighting: How several tasks' losses become one; any `Weighting`, also a user's own by import path. Null for
+            their plain sum.
     """
 
     name: ClassVar[str] = "finetune"
@@ -91,6 +95,7 @@ class Finetune(Stage):
         augment: Augmentation | None = None,
         source_augment: Augmentation | None = None,
         precision: Literal["32-true", "16-mixed", "bf16-mixed"] = "32-true",
+        weighting: Weighting | None = None,
     ) -> None:
         positive(self.name, steps=steps, batch_size=batch_size, lr=lr, rounds=rounds)
         positive(self.name, halved_at=1.0 if halved_at is None else halved_at)
@@ -108,6 +113,7 @@ class Finetune(Stage):
         self.halved_at = halved_at
         self.keep, self.threshold, self.ema_decay, self.balanced = keep, threshold, ema_decay, balanced
         self.augment, self.source_augment, self.precision = augment, source_augment, precision
+        self.weighting = weighting
 
     @property
     def reads(self) -> tuple[str, ...]:
@@ -137,7 +143,7 @@ class Finetune(Stage):
             adapters = add_lora(model.encoder, self.lora_rank, self.lora_alpha)
         rounds: list[dict[str, Any]] = []
         trained = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
-        start = 0
+        weighting, task_log, start = instantiate(config_of(self.weighting)), MultiTaskLog(), 0
         for number, (steps, head_only) in enumerate(self._parts()):
             if adapters is None:
                 trained = set_trainable(model, "head" if head_only else self.tune)
@@ -149,6 +155,8 @@ class Finetune(Stage):
                 Optim(steps, self.lr, self.weight_decay, start=start, total=self.steps),
                 stream_weights=self.weights(data["labeled"]),
                 ema_decay=self.ema_decay,
+                weighting=weighting,
+                task_log=task_log,
             )
             loader = batches(streams, steps, derive_seed(seed, number), workers=runtime.workers)
             fit(module, loader, stage=self.name, steps=steps, runtime=runtime, precision=self.precision)
@@ -158,6 +166,7 @@ class Finetune(Stage):
         if adapters is not None:
             adapters.merge()
         report: dict[str, Any] = {"labels": len(data["labeled"]), "trained": len(trained), "rounds": rounds}
+        report |= module.sharing.report()
         return StageResult(to_checkpoint(model, checkpoint, {"stage": self.name}), report)
 
     def _parts(self) -> list[tuple[int, bool]]:

@@ -29,6 +29,7 @@ from perceptransfer.models import PerceptionModel
 from perceptransfer.stages.base import Domains, Stage, StageResult, positive, share
 from perceptransfer.stages.evidence import collect, validators
 from perceptransfer.tasks import Task
+from perceptransfer.weighting import Weighting
 
 
 class SelfTrain(Stage):
@@ -55,6 +56,8 @@ class SelfTrain(Stage):
         source_augment: Augmentation of synthetic images; null for none.
         target_augment: Augmentation of kept real images; null for none.
         precision: Lightning's precision.
+        weighting: How several tasks' losses become one; any `Weighting`, also a user's own by import path. Null for
+            their plain sum.
     """
 
     name: ClassVar[str] = "self_train"
@@ -76,6 +79,7 @@ class SelfTrain(Stage):
         source_augment: Augmentation | None = None,
         target_augment: Augmentation | None = None,
         precision: Literal["32-true", "16-mixed", "bf16-mixed"] = "32-true",
+        weighting: Weighting | None = None,
     ) -> None:
         positive(self.name, rounds=rounds, steps=steps, batch_size=batch_size, lr=lr)
         share(self.name, keep=min(keep), threshold=threshold)
@@ -87,6 +91,7 @@ class SelfTrain(Stage):
         self.keep, self.threshold, self.pseudo_weight = keep, threshold, pseudo_weight
         self.ema_decay, self.loss, self.loss_weight, self.norm = ema_decay, loss, loss_weight, norm
         self.source_augment, self.target_augment, self.precision = source_augment, target_augment, precision
+        self.weighting = weighting
 
     @property
     def reads(self) -> tuple[str, ...]:
@@ -129,6 +134,7 @@ class SelfTrain(Stage):
             "rounds": rounds,
             "validators_before": validators(before),
             "validators_after": validators(after),
+            **module.sharing.report(),
         }
         return StageResult(to_checkpoint(module.final_model(), checkpoint, {"stage": self.name}), report)
 
@@ -146,6 +152,7 @@ class SelfTrain(Stage):
             alignment_weight=self.loss_weight,
             norm=self.norm,
             ema_decay=self.ema_decay,
+            weighting=instantiate(config_of(self.weighting)),
         )
 
     def _pseudo_labels(self, teacher: PerceptionModel, task: Task, data: Domains, number: int) -> PseudoLabels:

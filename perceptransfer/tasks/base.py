@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import ClassVar, Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal
 
-import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from perceptransfer.core.config import Configurable
 from perceptransfer.core.features import LABEL
+from perceptransfer.metrics import Tally
 
 
 class Task(Configurable, ABC):
@@ -19,11 +19,13 @@ class Task(Configurable, ABC):
 
     ``name`` keys the head in the model and the row in every table. ``direction`` says whether higher or lower scores
     are better; ratios are turned the right way round from it. ``label_key`` names the task's labels in a batch;
-    ``num_outputs`` is the number of values the head gives for an image or a pixel.
+    ``num_outputs`` is the number of values the head gives for an image or a pixel. ``regression`` says that the loss is
+    a squared error or scales like one, which the weighting by uncertainty asks for; cross-entropies are not.
     """
 
     direction: ClassVar[Literal["higher", "lower"]]
     label_key: ClassVar[str] = LABEL
+    regression: ClassVar[bool] = False
     name: str
     metric: str
     num_outputs: int
@@ -41,5 +43,29 @@ class Task(Configurable, ABC):
         """Labels the model would give itself and its confidence in each, in 0..1."""
 
     @abstractmethod
-    def score(self, output: NDArray[np.floating], label: NDArray[np.integer]) -> float:
+    def decode(self, output: Tensor, size: tuple[int, int]) -> Tensor:
+        """The head's output ``[B, ...]`` as an answer about images of ``size`` (H, W), in the unit of the labels."""
+
+    @abstractmethod
+    def tally(self, decoded: NDArray[Any], truth: NDArray[Any], size: tuple[int, int]) -> Tally:
+        """Sums an image from which score and interval follow, of decoded outputs and a domain's labels."""
+
+    @abstractmethod
+    def details(self, decoded: NDArray[Any], truth: NDArray[Any], size: tuple[int, int]) -> Mapping[str, float | None]:
+        """Further numbers worth reading beside the score."""
+
+    def score(self, decoded: NDArray[Any], truth: NDArray[Any], size: tuple[int, int]) -> float:
         """Metric over a whole domain."""
+        return self.tally(decoded, truth, size).score()
+
+
+def classifier(tasks: Sequence[Task]) -> Task | None:
+    """The first task that predicts the image's class: label-free evidence and class balance are read from it."""
+    return next((task for task in tasks if task.label_key == LABEL), None)
+
+
+def per_image(each: Tensor, valid: Tensor, weight: Tensor | None) -> Tensor:
+    """Mean of a loss ``[B, H, W]`` over valid pixels, scaled by ``weight`` ``[B]`` or ``[B, H, W]``."""
+    if weight is not None:
+        each = each * (weight if weight.ndim == each.ndim else weight.view(-1, *[1] * (each.ndim - 1)))
+    return (each * valid).sum() / valid.sum().clamp_min(1)

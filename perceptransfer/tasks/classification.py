@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import ClassVar, Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from perceptransfer.core.errors import ConfigError
-from perceptransfer.metrics import accuracy, balanced_accuracy
+from perceptransfer.metrics import Tally, classification_scores
 from perceptransfer.models import ClassificationHead
 from perceptransfer.tasks.base import Task
 
-METRICS = {"accuracy": accuracy, "balanced_accuracy": balanced_accuracy}
+METRICS = ("accuracy", "balanced_accuracy")
 
 
 class Classification(Task):
@@ -41,7 +41,7 @@ class Classification(Task):
         if num_classes < 2:
             raise ConfigError(f"{num_classes} classes cannot be told apart", key="num_classes", remedy="use 2 or more")
         if metric not in METRICS:
-            raise ConfigError(f"unknown metric {metric!r}", key="metric", remedy=f"use one of {sorted(METRICS)}")
+            raise ConfigError(f"unknown metric {metric!r}", key="metric", remedy=f"use one of {list(METRICS)}")
         self.num_classes, self.num_outputs = num_classes, num_classes
         self.metric, self.name, self.label_smoothing = metric, name, label_smoothing
 
@@ -58,5 +58,18 @@ class Classification(Task):
         confidence, label = torch.softmax(output.float(), dim=1).max(dim=1)
         return label, confidence
 
-    def score(self, output: NDArray[np.floating], label: NDArray[np.integer]) -> float:
-        return float(METRICS[self.metric](output, label))
+    def decode(self, output: Tensor, size: tuple[int, int]) -> Tensor:
+        """The logits themselves: calibration is read from them."""
+        return output
+
+    def tally(self, decoded: NDArray[Any], truth: NDArray[Any], size: tuple[int, int]) -> Tally:
+        right = (np.asarray(decoded).argmax(1) == truth).astype(np.float64)
+        if self.metric == "accuracy":
+            return Tally(right[:, None], np.ones((len(right), 1)))
+        member = np.eye(self.num_classes)[truth]
+        return Tally(right[:, None] * member, member)
+
+    def details(self, decoded: NDArray[Any], truth: NDArray[Any], size: tuple[int, int]) -> Mapping[str, float | None]:
+        """Accuracy and its mean over classes, and the calibration error."""
+        scores = classification_scores(decoded, truth)
+        return {"accuracy": scores.accuracy, "balanced_accuracy": scores.balanced_accuracy, "ece": scores.ece}

@@ -137,3 +137,18 @@ def test_version_is_the_identity_of_a_package_class() -> None:
     Raised.__module__ = CORAL.__module__
     assert before["code"] == f"version {CORAL.VERSION}"
     assert code_identity(Raised) == f"version {CORAL.VERSION + 1}"
+
+
+class Grown(Base):
+    IF_GIVEN = frozenset({"extra"})
+
+    def __init__(self, width: int, extra: Inner | None = None) -> None:
+        super().__init__(width)
+        self.extra = extra
+
+
+def test_an_argument_that_came_later_counts_only_when_given() -> None:
+    assert identity_of(Grown(3))["init_args"] == {"width": 3}
+    assert identity_of(Grown(3, Inner()))["init_args"]["extra"]["init_args"] == {"rate": 0.5}
+    assert config_of(Grown(3))["init_args"] == {"width": 3, "extra": None}
+    assert fingerprint(instantiate(config_of(Grown(3)))) == fingerprint(Grown(3))

@@ -123,25 +123,25 @@ def test_nothing_comes_out_of_the_test_domain(
 def test_judging_is_refused_outside_evaluation(name: str, image_set: ImageSet) -> None:
     test = TestDomain(image_set)
     with phase(name), pytest.raises(TestDomainError, match=f"in phase '{name}'"):
-        test.evaluate(lambda images: np.zeros((len(images), 3)))
+        test.evaluate(lambda images: {"class": np.zeros((len(images), 3))})
     assert test.reads == 0
 
 
 def test_every_judgement_is_counted(image_set: ImageSet) -> None:
     test, asked = TestDomain(image_set, [3, 4, 5, 9]), []
 
-    def brightness(images: np.ndarray) -> np.ndarray:
+    def brightness(images: np.ndarray) -> dict[str, np.ndarray]:
         asked.append(len(images))
-        return np.stack([images.mean((1, 2, 3)), images[..., 0].mean((1, 2)), images[..., 1].mean((1, 2))], 1)
+        return {"class": images.mean((1, 2))}
 
     with phase("evaluation"):
         outcome = test.evaluate(brightness, batch_size=3)
         test.evaluate(brightness)
     assert test.reads == 2
     assert asked == [3, 1, 4]
-    assert outcome.labels.tolist() == [0, 1, 2, 0]
+    assert outcome.truth["label"].tolist() == [0, 1, 2, 0]
     assert outcome.groups == ("g0", "g0", "g0", "g1")
-    np.testing.assert_allclose(outcome.logits[:, 0], image_set.images([3, 4, 5, 9]).mean((1, 2, 3)))
+    np.testing.assert_allclose(outcome.outputs["class"], image_set.images([3, 4, 5, 9]).mean((1, 2)))
 
 
 def test_a_pickled_test_domain_still_refuses(image_set: ImageSet) -> None:
@@ -150,9 +150,10 @@ def test_a_pickled_test_domain_still_refuses(image_set: ImageSet) -> None:
     with pytest.raises(TestDomainError):
         _ = test.labels
     with phase("evaluation"):
-        assert test.evaluate(lambda images: np.zeros((len(images), 3))).labels.tolist() == image_set.labels.tolist()
+        outcome = test.evaluate(lambda images: {"class": np.zeros((len(images), 3))})
+    assert outcome.truth["label"].tolist() == image_set.labels.tolist()
 
 
-def test_predictions_of_another_shape_are_refused(image_set: ImageSet) -> None:
-    with phase("evaluation"), pytest.raises(DataError, match=r"shape \(12, 2\) for 12 images and 3 classes"):
-        TestDomain(image_set).evaluate(lambda images: np.zeros((len(images), 2)))
+def test_predictions_for_another_number_of_images_are_refused(image_set: ImageSet) -> None:
+    with phase("evaluation"), pytest.raises(DataError, match="11 predictions for 12 images"):
+        TestDomain(image_set).evaluate(lambda images: {"class": np.zeros((len(images) - 1, 3))})

@@ -54,8 +54,8 @@ def test_roles(data: TransferData) -> None:
     assert not names(domains["synthetic_val"]) & names(domains["synthetic"])
     assert not domains["unlabeled"].has_labels
     with phase("evaluation"):
-        outcome = domains["test"].evaluate(lambda images: np.zeros((len(images), 2)))
-    assert Counter(outcome.labels.tolist()) == {0: 6, 1: 6}
+        outcome = domains["test"].evaluate(lambda images: {"class": np.zeros((len(images), 2))})
+    assert Counter(outcome.truth["label"].tolist()) == {0: 6, 1: 6}
 
 
 def test_bought_labels_are_the_true_ones(real: Path, data: TransferData) -> None:
@@ -78,7 +78,7 @@ def test_fixed_domains_do_not_move_with_fraction_or_seed_and_labeled_does(data: 
 def test_the_test_counts_anew_for_every_experiment(data: TransferData) -> None:
     first, second = data.prepare(0), data.prepare(0)
     with phase("evaluation"):
-        first["test"].evaluate(lambda images: np.zeros((len(images), 2)))
+        first["test"].evaluate(lambda images: {"class": np.zeros((len(images), 2))})
     assert (first["test"].reads, second["test"].reads) == (1, 0)
     with pytest.raises(TestDomainError):
         _ = second["test"].labels

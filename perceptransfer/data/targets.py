@@ -1,0 +1,121 @@
+"""Dense labels beside the class label: masks, depth and keypoints of a set of images."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perceptransfer.core.config import digest
+from perceptransfer.core.errors import DataError
+from perceptransfer.core.features import DEPTH, KEYPOINTS, MASK
+
+IGNORE = 255
+"""Mask value of a pixel that counts neither in training nor in a score."""
+_TYPES: dict[str, type] = {MASK: np.uint8, DEPTH: np.float32, KEYPOINTS: np.float32}
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Targets:
+    """Labels of n images of one size, by batch key; a key that is not there is a kind of label that nobody gave.
+
+    ``mask`` ``uint8 [n, H, W]``: class index, 255 ignored. ``depth`` ``float32 [n, H, W]``: metres along the camera's
+    axis, 0 unknown. ``keypoints`` ``float32 [n, A, K, 3]``: x and y in pixels with pixel centres at integers, and v = 0
+    not labelled, 1 hidden, 2 visible; A are equivalent labellings of one image (a symmetric object looks the same under
+    several), of which those not used have v = 0 throughout.
+
+    ``mask_classes`` and ``keypoint_names`` name indices; ``keypoint_flip`` is the permutation of keypoints under
+    mirroring (left and right change places), empty where none is needed.
+    """
+
+    arrays: Mapping[str, Array] = field(default_factory=dict)
+    mask_classes: tuple[str, ...] = ()
+    keypoint_names: tuple[str, ...] = ()
+    keypoint_flip: tuple[int, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.arrays)
+
+    def check(self, n: int, size: tuple[int, int], where: str = "labels") -> None:
+        """Check kinds, shapes and values.
+
+        Raises:
+            DataError: an unknown kind, another shape or type, values that are not finite, a mask class without a name.
+        """
+        for key, values in self.arrays.items():
+            if key not in _TYPES:
+                raise DataError(f"unknown kind of label {key!r}", where=where, remedy=f"known are {sorted(_TYPES)}")
+            shape = (n, *size) if key != KEYPOINTS else (n, *values.shape[1:3], 3)
+            if values.shape != shape or values.dtype != _TYPES[key]:
+                raise DataError(
+                    f"{key} is {values.dtype} {values.shape}, expected {_TYPES[key].__name__} {shape}",
+                    where=where,
+                    key=key,
+                    remedy="labels must have the images' number and size",
+                )
+            if key != MASK and not np.isfinite(values).all():
+                first = int(np.argwhere(~np.isfinite(values).reshape(n, -1).all(1))[0, 0])
+                raise DataError(
+                    f"{key} of image {first} holds NaN or infinity", where=where, key=key, remedy="write 0 for unknown"
+                )
+        self._check_meaning(where)
+
+    def _check_meaning(self, where: str) -> None:
+        if DEPTH in self.arrays and len(self.arrays[DEPTH]) and float(self.arrays[DEPTH].min()) < 0:
+            raise DataError("depth is negative", where=where, key=DEPTH, remedy="depth is a distance in metres")
+        if MASK in self.arrays and self.mask_classes:
+            values = self.arrays[MASK]
+            highest = int(np.max(values, where=values != IGNORE, initial=0))
+            if highest >= len(self.mask_classes):
+                raise DataError(
+                    f"mask holds class {highest}, there are {len(self.mask_classes)}", where=where, key=MASK
+                )
+        if KEYPOINTS in self.arrays:
+            count = self.arrays[KEYPOINTS].shape[2]
+            if self.keypoint_flip and sorted(self.keypoint_flip) != list(range(count)):
+                raise DataError(
+                    f"{list(self.keypoint_flip)} is no permutation of {count} keypoints",
+                    where=where,
+                    key="keypoint_flip",
+                )
+
+    def take(self, indices: Sequence[int] | NDArray[np.int64]) -> Targets:
+        """Labels of some of the images, copied."""
+        chosen = np.asarray(indices, dtype=np.int64)
+        return self.replace({key: values[chosen] for key, values in self.arrays.items()})
+
+    def replace(self, arrays: Mapping[str, Array]) -> Targets:
+        """Other labels with the same names."""
+        return Targets(arrays, self.mask_classes, self.keypoint_names, self.keypoint_flip)
+
+    def digest(self) -> str:
+        """Identity of all values and names."""
+        hashes = {key: hashlib.sha256(np.ascontiguousarray(a).tobytes()).hexdigest() for key, a in self.arrays.items()}
+        return digest([hashes, list(self.mask_classes), list(self.keypoint_names), list(self.keypoint_flip)])
+
+
+def joined(parts: Sequence[Targets], where: str) -> Targets:
+    """Labels of several sets laid end to end; kinds that not all of them have are left out.
+
+    Keypoint labellings are padded to the largest number of equivalents.
+
+    Raises:
+        DataError: other names or another number of keypoints.
+    """
+    kinds = set.intersection(*(set(part.arrays) for part in parts)) if parts else set()
+    names = {(part.mask_classes, part.keypoint_names, part.keypoint_flip) for part in parts}
+    if kinds and len(names) > 1:
+        raise DataError(f"labels of different meaning cannot be joined: {sorted(map(str, names))}", where=where)
+    arrays = {}
+    for key in sorted(kinds):
+        values = [part.arrays[key] for part in parts]
+        if key == KEYPOINTS:
+            most = max(v.shape[1] for v in values)
+            values = [np.pad(v, ((0, 0), (0, most - v.shape[1]), (0, 0), (0, 0))) for v in values]
+        arrays[key] = np.concatenate(values)
+    return parts[0].replace(arrays) if kinds else Targets()
