@@ -91,7 +91,10 @@ class Stage:
     def _slot(self, kind: str, number: int) -> Slot:
         slots = self.pool.setdefault(kind, [])
         if number == len(slots):
-            slots.append(self._new(kind))
+            try:
+                slots.append(self._new(kind))
+            except (LookupError, RuntimeError, OSError) as error:
+                raise LookupError(f"{kind}: {error}") from error
         return slots[number]
 
     def _new(self, kind: str) -> Slot:
