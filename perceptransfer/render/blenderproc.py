@@ -49,7 +49,7 @@ class BlenderProc(Configurable):
         self.process: BlenderProcess | None = None
         self.folder: Path | None = None
         self.scenes = 0
-        self.cpu_s = self.draw_cpu_s = 0.0  # of the worker, in all its pictures; without the labels
+        self.draw_s = self.draw_cpu_s = 0.0  # what Blender took for all pictures, without their labels
 
     def render(self, plan: ScenePlan) -> Iterator[Rendered]:
         """All views of the plan.
@@ -106,7 +106,7 @@ class BlenderProc(Configurable):
         camera = _fitted(plan, view, joints)
         request = {"camera": dataclasses.asdict(camera), "seed": view.seed}
         answer = process.ask(view=request)
-        self.cpu_s += answer["cpu_s"]
+        self.draw_s += answer["draw_s"]
         self.draw_cpu_s += answer["draw_cpu_s"]
         try:
             colours, labels = (_layers(read_exr(folder / name)) for name in ("colours.exr", "labels.exr"))

@@ -133,11 +133,11 @@ class Pill(Thing):
 
 
 class MeshThing(Thing):
-    """A PLY mesh. Keypoints: its origin, then ``points`` vertices, the first the farthest from their mean, then each
-    the farthest from those before.
+    """A PLY mesh.
 
-    ``unit_m`` is the length of one unit of the file in metres; ``half_turn_axes`` name the axes (x, y, z) about which
-    half a turn leaves the looks as they are.
+    Its keypoints are its origin, then ``points`` vertices: the one farthest from their mean, then each the farthest
+    from those before. ``unit_m`` is the length of one unit of the file in metres; ``half_turn_axes`` name the axes
+    (x, y, z) about which half a turn leaves the looks as they are.
     """
 
     keypoint_flip = None  # the mirror image of an object is another object

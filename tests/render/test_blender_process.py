@@ -127,7 +127,7 @@ for request in requests():
     for name in ("colours.exr", "labels.exr"):
         shutil.copy(os.environ["FAKE_PICTURES"] + "/" + name, settings["folder"])
     %s
-    say(id=request["id"], outlines={"7": 8}, cpu_s=1.0, draw_cpu_s=0.5)
+    say(id=request["id"], outlines={"7": 8}, draw_s=1.0, draw_cpu_s=0.5)
 """
 
 
@@ -164,7 +164,7 @@ def test_pictures_become_what_the_room_wants(pictures: Path) -> None:
     assert (seen[0].normals[left] == [0, 0, -1]).all() and not seen[0].normals[~left].any()
     assert np.allclose(seen[0].radiance[left], 1) and np.allclose(seen[0].radiance[~left], PLAN.background.colour)
     assert seen[0].visible == {7: 1.0}  # 24 pixels of an outline of 8: never more than all
-    assert (one.cpu_s, one.draw_cpu_s) == (2.0, 1.0)
+    assert (one.draw_s, one.draw_cpu_s) == (2.0, 1.0)
     assert scratch is not None and not scratch.exists()
 
 

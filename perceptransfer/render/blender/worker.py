@@ -88,9 +88,9 @@ class Worker:
         from materials import forget_pictures
 
         self.studio.aim(view["camera"])
-        started = time.process_time()
+        start, started = time.perf_counter(), time.process_time()
         self.studio.colours(self.folder / "colours.exr", view["seed"])
-        drawn = time.process_time() - started
+        drawn, drawn_cpu = time.perf_counter() - start, time.process_time() - started
         forget_pictures()
         self.studio.labels(self.folder / "labels.exr")
         outlines = {
@@ -98,7 +98,7 @@ class Worker:
             for body, slots in zip(self.plan["bodies"], self.stage.slots, strict=True)
             if body["category"] is not None
         }
-        return {"outlines": outlines, "draw_cpu_s": drawn, "cpu_s": time.process_time() - started}
+        return {"outlines": outlines, "draw_s": drawn, "draw_cpu_s": drawn_cpu}
 
 
 def main() -> None:
