@@ -11,13 +11,16 @@ __version__ = "0.1.0"
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
+    from perceptransfer.alignment import ADVENT as ADVENT
     from perceptransfer.alignment import CORAL as CORAL
     from perceptransfer.alignment import DANN as DANN
     from perceptransfer.alignment import MCC as MCC
     from perceptransfer.alignment import MMD as MMD
     from perceptransfer.alignment import AlignmentLoss as AlignmentLoss
+    from perceptransfer.alignment import EntropyMinimization as EntropyMinimization
     from perceptransfer.alignment import InformationMaximization as InformationMaximization
     from perceptransfer.alignment import NoAlignment as NoAlignment
+    from perceptransfer.alignment import Sum as Sum
     from perceptransfer.benchmark import RealFractionBenchmark as RealFractionBenchmark
     from perceptransfer.core.ledger import Ledger as Ledger
     from perceptransfer.data import Annotated as Annotated
@@ -52,7 +55,10 @@ if TYPE_CHECKING:
     from perceptransfer.weighting import Weighting as Weighting
 
 _ROOMS = {
-    "alignment": ("AlignmentLoss", "CORAL", "DANN", "InformationMaximization", "MCC", "MMD", "NoAlignment"),
+    "alignment": (
+        *("ADVENT", "AlignmentLoss", "CORAL", "DANN", "EntropyMinimization", "InformationMaximization"),
+        *("MCC", "MMD", "NoAlignment", "Sum"),
+    ),
     "benchmark": ("RealFractionBenchmark",),
     "core.ledger": ("Ledger",),
     "data": (

@@ -1,6 +1,7 @@
 """Floor 3: where images come from, which of them a stage may see, and how they enter a batch."""
 
 from perceptransfer.data.annotated import Annotated as Annotated
+from perceptransfer.data.augment import AppearanceAugmentation as AppearanceAugmentation
 from perceptransfer.data.augment import Augmentation as Augmentation
 from perceptransfer.data.augment import NoAugmentation as NoAugmentation
 from perceptransfer.data.augment import StrongAugmentation as StrongAugmentation
@@ -18,6 +19,7 @@ from perceptransfer.data.digits import ScannedDigits as ScannedDigits
 from perceptransfer.data.domain import Domain as Domain
 from perceptransfer.data.domain import union as union
 from perceptransfer.data.domain_set import DomainSet as DomainSet
+from perceptransfer.data.fast import small_views as small_views
 from perceptransfer.data.folder import Folder as Folder
 from perceptransfer.data.folder import UnlabeledFolder as UnlabeledFolder
 from perceptransfer.data.manifest import Manifest as Manifest

@@ -8,12 +8,13 @@ from typing import Any
 
 import torch
 
+from perceptransfer.alignment import AlignmentLoss, Shapes
 from perceptransfer.core.checkpoint import Checkpoint
 from perceptransfer.core.config import config_of, instantiate
 from perceptransfer.core.errors import StoreError
 from perceptransfer.core.seeding import seed_everything
 from perceptransfer.models import Encoder, PerceptionModel, without_pretrained_weights
-from perceptransfer.tasks import Task
+from perceptransfer.tasks import Task, classifier
 
 
 def initial_checkpoint(encoder: Encoder, tasks: Sequence[Task]) -> Checkpoint:
@@ -47,6 +48,21 @@ def build_model(checkpoint: Checkpoint, *, seed: int) -> PerceptionModel:
                 f"weights do not fit the model: {error}", remedy="use the checkpoint with the config it came from"
             ) from error
     return model
+
+
+def build_loss(loss: AlignmentLoss, model: PerceptionModel, tasks: Sequence[Task]) -> AlignmentLoss:
+    """A fresh alignment loss of the same arguments, made ready for a model: a stage may run many times."""
+    made: AlignmentLoss = instantiate(config_of(loss))
+    made.prepare(
+        Shapes(
+            dim=model.encoder.dim,
+            num_classes=(classifier(tasks) or tasks[0]).num_outputs,
+            channels=tuple(model.encoder.channels),
+            kinds={task.name: task.label_key for task in tasks},
+            sizes={task.name: task.num_outputs for task in tasks},
+        )
+    )
+    return made
 
 
 def to_checkpoint(model: PerceptionModel, parent: Checkpoint, meta: Mapping[str, Any] | None = None) -> Checkpoint:
