@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from perceptransfer.core.config import config_of, fingerprint, instantiate
-from perceptransfer.core.errors import ConfigError, DataError, ImageError
+from perceptransfer.core.errors import ConfigError, DataError, ImageError, MissingExtraError
 from perceptransfer.data import BlenderProcHDF5, files
 from tests.data.conftest import picture
 
@@ -169,3 +170,9 @@ def test_images_read_on_demand_are_the_same(root: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(files, "CACHE_BYTES", 10)
     lazy = source(root).load((12, 16)).take([4, 1])
     np.testing.assert_array_equal(lazy.images([0, 1]), cached.images([4, 1]))
+
+
+def test_without_h5py_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(MissingExtraError, match=r'h5py[\s\S]*pip install "perceptransfer\[robot\]"'):
+        source(Path("x"))
