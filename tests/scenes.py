@@ -49,15 +49,15 @@ class Slow(Configurable):
 
 
 class Failing(Configurable):
-    """Fails after the first view of scene ``index``: once if ``flag`` names a file to remember it in, else always."""
+    """Fails at a sample: once if ``flag`` names a file to remember it in, else always."""
 
-    def __init__(self, index: int, how: str, flag: str | None = None) -> None:
-        self.index, self.how, self.flag = index, how, flag
+    def __init__(self, sample: int, how: str, flag: str | None = None) -> None:
+        self.sample, self.how, self.flag = sample, how, flag
         self.inner = Raycaster(smooth=False, shadow_rays=0)
 
     def render(self, plan: ScenePlan) -> Iterator[Rendered]:
-        for number, seen in enumerate(self.inner.render(plan)):
-            if number == 1 and plan.index == self.index and not (self.flag and Path(self.flag).exists()):
+        for seen in self.inner.render(plan):
+            if seen.sample == self.sample and not (self.flag and Path(self.flag).exists()):
                 if self.flag:
                     Path(self.flag).touch()
                 self._fail()

@@ -20,7 +20,7 @@ from perceptransfer.render.scene import Scene
 from perceptransfer.render.work import Job, Task, worker
 from perceptransfer.render.writer import begin, finish, is_complete
 
-CRASHES = 3  # of processes on one scene, one after another, before the run gives up
+CRASHES = 3  # of processes without a sample finished between them, before the run gives up
 Progress = Callable[[int, int, float], None]
 """Called with samples done, samples wanted, and seconds since the start."""
 
@@ -62,14 +62,14 @@ def render(
         engine: name of a renderer in `engines.ENGINES`, or import path.
         options: arguments of the renderer.
         recycle: scenes after which a process is replaced; renderers leak.
-        patience_s: a scene that takes longer is taken for hung, and its process is killed.
+        patience_s: a sample that takes longer is taken for hung, and its process is killed.
         progress: called after every sample.
 
     Returns:
         Number of samples in the set.
 
     Raises:
-        RenderError: the same scene ended three processes; sample and seed are named.
+        RenderError: the same sample ended three processes; it is named with the seed.
         OutputError: the folder cannot be written or the disk is full; nothing is half-written.
     """
     if count < 1 or workers < 1 or not (only is None or only >= 0):
@@ -93,7 +93,7 @@ def render(
 
 def _drain(job: Job, tasks: deque[Task], workers: int, recycle: int, patience: float) -> Iterator[int]:
     """Numbers of samples as they are finished, until all tasks are."""
-    crashes: dict[int, int] = {}
+    crashes: dict[tuple[int, ...], int] = {}
     with _team() as team:
         while tasks or any(it.task for it in team):
             while len(team) < workers and len(team) < len(tasks) + sum(it.task is not None for it in team):
@@ -107,6 +107,7 @@ def _drain(job: Job, tasks: deque[Task], workers: int, recycle: int, patience: f
                     continue
                 if kind == "done":
                     one.finished.add(value)
+                    one.since = time.monotonic()
                     yield value
                 elif kind == "error":
                     raise pickle.loads(value)
@@ -133,17 +134,16 @@ def _assign(team: list[_Worker], one: _Worker, tasks: deque[Task], recycle: int)
     one.pipe.send(one.task)
 
 
-def _bury(job: Job, team: list[_Worker], one: _Worker, tasks: deque[Task], crashes: dict[int, int]) -> None:
+def _bury(job: Job, team: list[_Worker], one: _Worker, tasks: deque[Task], crashes: dict[tuple[int, ...], int]) -> None:
     """Take a dead worker out; what it left undone is done again."""
     team.remove(one)
     one.process.join()
     task = one.task
-    index = -1 if task is None else task.index
-    crashes[index] = crashes.get(index, 0) + 1
     left = () if task is None else tuple(it for it in task.samples if it not in one.finished)
-    if crashes[index] >= CRASHES:
+    crashes[left] = crashes.get(left, 0) + 1
+    if crashes[left] >= CRASHES:
         why = one.why or f"ended with exit code {one.process.exitcode}"
-        place = "at its start" if task is None else f"at sample {min(left, default=task.samples[-1])}, seed {job.seed}"
+        place = f"at sample {left[0]}, seed {job.seed}" if left else "before its first or after its last sample"
         raise RenderError(
             f"a rendering process failed {CRASHES} times {place}: {why}",
             key="engine",
