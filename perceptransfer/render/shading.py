@@ -4,43 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
 
 from perceptransfer.render.paint import on_surface
 from perceptransfer.render.plan import Light, Material, ScenePlan
+from perceptransfer.render.tracing import Hits
 
 Floats = NDArray[np.float64]
 LIFT = 1e-4  # shadow rays start this far off the surface, in metres
-Visible = Callable[[Floats, Floats], NDArray[np.bool_]]
+Blocked = Callable[[Floats, Floats], NDArray[np.bool_]]
 
 
-@dataclass(frozen=True)
-class Hits:
-    """What N rays met: parameter, index of the body (-1 none), point and normal in the world and in the body's frame.
-
-    ``normal`` looks towards the viewer; ``ray`` are the directions.
-    """
-
-    t: Floats
-    body: NDArray[np.int64]
-    point: Floats
-    normal: Floats
-    local: Floats
-    local_normal: Floats
-    ray: Floats
-
-    def take(self, rows: NDArray[np.int64]) -> Hits:
-        """Some of the rays."""
-        return Hits(*(getattr(self, field.name)[rows] for field in fields(self)))
-
-
-def shade(plan: ScenePlan, hits: Hits, visible: Visible | None, shadow_rays: int, seed: int) -> NDArray[np.float32]:
+def shade(plan: ScenePlan, hits: Hits, blocked: Blocked | None, shadow_rays: int, seed: int) -> NDArray[np.float32]:
     """Radiance [N, 3] that leaves the points towards the viewer.
 
-    ``visible(points, to)`` says whether points + to are seen from points; None: no shadows.
+    ``blocked(points, to)`` says whether anything stands between points and points + to; None: no shadows.
     """
     albedo = np.zeros((len(hits.t), 3), np.float32)
     gloss = np.zeros((len(hits.t), 2))
@@ -63,10 +43,10 @@ def shade(plan: ScenePlan, hits: Hits, visible: Visible | None, shadow_rays: int
             direction = _unit(to)
             cosine = np.einsum("ij,ij->i", direction, hits.normal)
             strength = np.where(cosine > 0, irradiance * np.maximum(cosine, 0), 0.0)
-            if visible is not None:
+            if blocked is not None:
                 rows = np.flatnonzero(strength > 0)
-                seen = visible(hits.point[rows] + LIFT * hits.normal[rows], to[rows])
-                strength[rows[~seen]] = 0
+                dark = blocked(hits.point[rows] + LIFT * hits.normal[rows], to[rows])
+                strength[rows[dark]] = 0
             reflected = albedo / math.pi
             if shiny:
                 shine = np.maximum(np.einsum("ij,ij->i", _unit(direction + view), hits.normal), 0) ** gloss[:, 1]

@@ -17,6 +17,7 @@ from PIL import Image
 
 from perceptransfer.core.errors import ConfigError, OutputError, RenderError
 from perceptransfer.core.files import sha256_file
+from perceptransfer.data import Annotated
 from perceptransfer.data.manifest import Manifest
 from perceptransfer.render.run import render
 from perceptransfer.render.writer import is_complete, rows
@@ -66,6 +67,17 @@ def test_the_layout_is_complete_and_true(whole: Path) -> None:
         "scene 1",
         "scene 2",
     }
+
+
+def test_the_set_is_read_for_training(whole: Path) -> None:
+    images = Annotated(str(whole)).load((24, 24))
+    assert list(images.classes) == ["ball", "block", "can", "pill"]
+    mask, depth, points = (images.targets.arrays[key] for key in ("mask", "depth", "keypoints"))
+    assert mask.shape == depth.shape == (COUNT, 24, 24) and points.shape == (COUNT, 8, 9, 3)
+    for i, row in enumerate(rows(whole)):
+        assert set(np.unique(mask[i])) <= {0, *(1 + images.classes.index(it["class"]) for it in row["objects"])}
+        np.testing.assert_allclose(points[i, 0], row["keypoints"][0], atol=1e-3)
+        assert depth[i][mask[i] > 0].min() > 0.1
 
 
 def test_two_workers_that_are_replaced_after_every_scene_write_the_same(whole: Path, tmp_path: Path) -> None:
