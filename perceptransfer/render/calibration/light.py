@@ -11,18 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perceptransfer.core.config import instantiate
-from perceptransfer.core.errors import DataError, RenderError
+from perceptransfer.core.errors import DataError
 from perceptransfer.render.calibration.space import LIMITS, value_at
 from perceptransfer.render.colours import to_linear
 from perceptransfer.render.distributions import Distribution
 from perceptransfer.render.draws import Draws
 from perceptransfer.render.engines import make_engine
-from perceptransfer.render.executor import Executor
 from perceptransfer.render.optics import SensorRanges, sensor_of
 from perceptransfer.render.plan import Sensor
 from perceptransfer.render.scene import Scene
 from perceptransfer.render.sensor import develop, unit_grain
-from perceptransfer.render.work import ATTEMPTS
+from perceptransfer.render.work import Task, draw
 from perceptransfer.render.writer import read_pixels
 
 Light = NDArray[np.float32]
@@ -37,23 +36,17 @@ def draw_light(scene: Scene, count: int, seed: int, engine: str, options: Mappin
         DataError: the scene's pictures have different sizes.
     """
     executor = make_engine(engine, options or {})
+    views, found = scene.views_per_scene, dict[int, Light]()
     try:
-        found = [_sample(scene, executor, seed, sample) for sample in range(count)]
+        for first in range(0, count, views):
+            task = Task(first // views, tuple(range(first, min(first + views, count))))
+            for _, view, seen in draw(scene, seed, executor, task):
+                found[view.sample] = seen.radiance.astype(np.float32)
     finally:
         executor.close()
-    if len({light.shape for light in found}) > 1:
+    if len({light.shape for light in found.values()}) > 1:
         raise DataError("the scene's pictures differ in size", key="size_px", remedy="calibrate with one size")
-    return np.stack(found)
-
-
-def _sample(scene: Scene, executor: Executor, seed: int, sample: int) -> Light:
-    for attempt in range(ATTEMPTS):
-        plan = scene.plan_of(seed, sample, attempt)
-        (seen,) = executor.render(plan)
-        view = plan.views[0]
-        if view.target is None or seen.visible.get(view.target, 0.0) >= view.min_visible:
-            return seen.radiance.astype(np.float32)
-    raise RenderError(f"sample {sample} shows too little of its object in {ATTEMPTS} scenes", key="min_visible_share")
+    return np.stack([found[sample] for sample in range(count)])
 
 
 class Developer:
