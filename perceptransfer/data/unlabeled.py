@@ -106,7 +106,10 @@ def _described(root: Path) -> Iterator[tuple[Path, Mapping[str, Any]]]:
             if path.suffix == ".jsonl":
                 rows = [json.loads(line) for line in text.splitlines()]
             else:
-                rows = [{"file": name, **row} for name, row in yaml.safe_load(text)["files"].items()]
+                files = yaml.safe_load(text).get("files")
+                if not isinstance(files, Mapping):
+                    continue  # some other program's manifest
+                rows = [{"file": name, **row} for name, row in files.items()]
             for row in rows:
                 folder = path.parent.resolve()
                 yield (folder / row["file"]).resolve(), {key: row[key] for key in ("split", "group") if row.get(key)}

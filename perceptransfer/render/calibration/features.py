@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import functools
+from typing import Any
 
 import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
 
 Pixels = NDArray[np.uint8]
-Planes = NDArray[np.float32]
+Planes = NDArray[np.floating[Any]]
 Features = NDArray[np.float64]
 
 LIGHT_QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)

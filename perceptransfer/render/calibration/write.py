@@ -20,7 +20,7 @@ def plain(ranges: Mapping[str, Distribution]) -> dict[str, Any]:
 
 def with_sensor(text: str, ranges: Mapping[str, Distribution], comment: str) -> str:
     """A scene file's text with these ranges in its ``sensor``; what is not fitted, and comments elsewhere, stay."""
-    tree = yaml.safe_load(text) or {}
+    tree: dict[str, Any] = yaml.safe_load(text) or {}
     inside = tree.get("init_args", tree)
     inside["sensor"] = {**(inside.get("sensor") or {}), **plain(ranges)}
     made = _in_place(text, inside["sensor"], comment)
