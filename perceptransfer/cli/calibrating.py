@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
+
+import numpy as np
 
 from perceptransfer.cli.rendering import change
 from perceptransfer.core.errors import ConfigError
@@ -30,6 +32,7 @@ def calibrate(
     seed: int = 0,
     count: int = 192,
     photos: int = 400,
+    focus: float = 1.0,
     engine: str = "raycast",
     options: dict[str, Any] | None = None,
     set: list[str] | None = None,
@@ -48,6 +51,8 @@ def calibrate(
         seed: Seed of the search.
         count: Renders used, one half for the search and one for the judgement.
         photos: Photos used at most, halved likewise, by groups where the set names them.
+        focus: Side of the middle part of the pictures that is compared, as a share: where pictures are cut around an
+            object, less than 1 keeps a background that is unlike from being mended by the sensor.
         engine: Renderer, as for `perceptransfer render`.
         options: Arguments of the renderer.
         set: Changes to the scene file, as for `perceptransfer render`.
@@ -56,12 +61,15 @@ def calibrate(
         raise ConfigError(
             "too few to search and to judge", key="count", remedy=f"give --count and --photos of {2 * FEWEST} or more"
         )
+    if not 0 < focus <= 1:
+        raise ConfigError(f"is {focus:g}", key="focus", remedy="give a share above 0 and up to 1")
     began, path, folder = time.monotonic(), Path(output), Path(real)
     light, start, text, note = _light(
         Path(scene), synthetic, count, seed, engine, options, dict(map(change, set or []))
     )
     halves = read_unlabeled(folder, (light.shape[1], light.shape[2]), photos, seed)
-    found = fit_ranges(light, halves.fit, halves.judge, start, budget=budget, seed=seed)
+    middle, fit, judge = (_middle(it, focus) for it in (light, halves.fit, halves.judge))
+    found = fit_ranges(middle, fit, judge, start, budget=budget, seed=seed)
     kept = found.judged.better
     about = {
         "scene": Path(scene).name,
@@ -69,6 +77,7 @@ def calibrate(
         "synthetic": None if synthetic is None else Path(synthetic).name,
         "photos_left_out": halves.left_out,
         "size": list(light.shape[1:3]),
+        "focus": focus,
         "seed": seed,
         "note": note,
         "strong_augmentation": strong_ranges(found.ranges, light.shape[2]),
@@ -80,6 +89,16 @@ def calibrate(
     print(page.read_text(), end="")
     print(f"{'fitted' if kept else 'unchanged'}: {path}, report: {page}, {time.monotonic() - began:.0f} s")
     return 0
+
+
+Images = TypeVar("Images", bound=np.ndarray)
+
+
+def _middle(images: Images, share: float) -> Images:
+    """The middle of pictures ``[n, H, W, 3]``, at least 16 pixels a side where they have them."""
+    height, width = (min(side, max(16, round(side * share))) for side in images.shape[1:3])
+    top, left = (images.shape[1] - height) // 2, (images.shape[2] - width) // 2
+    return cast(Images, images[:, top : top + height, left : left + width])
 
 
 def _light(

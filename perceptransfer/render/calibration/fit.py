@@ -20,7 +20,7 @@ Pixels = NDArray[np.uint8]
 Rows = NDArray[np.float64]
 Describe = Callable[[Pixels], Rows]
 
-PULL = 0.03  # price of the full width of all ranges, and of the full way from the start, in distances before the fit
+PULL = 0.1  # price of all ranges at full width, or all the way from the start, as share of the distance before
 RESAMPLED = 100
 BLUR_OF_SCALE = 1e-3
 
@@ -113,7 +113,7 @@ def calibrate(
 
     def cost(point: Point) -> float:
         away = np.abs(point - origin)[: len(LIMITS)].mean()
-        return measure(search.at(ranges_at(point))) + first * PULL * (point[len(LIMITS) :].mean() + away)
+        return float(measure(search.at(ranges_at(point))) + first * PULL * (point[len(LIMITS) :].mean() + away))
 
     found, evaluations = minimise(cost, origin, budget)
     ranges = ranges_at(found)

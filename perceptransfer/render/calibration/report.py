@@ -113,8 +113,8 @@ def _figure(found: Calibration) -> Figure:
     for name, colour in COLOURS.items():
         light = sets[name].mean(-1).ravel() / 255
         tint = (sets[name][..., 0].astype(float) - sets[name][..., 2]).ravel() / 255
-        axes[1, 0].hist(light, 64, (0, 1), density=True, histtype="step", color=colour, label=name)
-        axes[1, 1].hist(tint, 64, (-0.6, 0.6), density=True, histtype="step", color=colour)
+        axes[1, 0].hist(light, bins=64, range=(0, 1), density=True, histtype="step", color=colour, label=name)
+        axes[1, 1].hist(tint, bins=64, range=(-0.6, 0.6), density=True, histtype="step", color=colour)
         middle, spread = rows[name][:, energy].mean(0), rows[name][:, energy].std(0)
         axes[1, 2].plot(range(len(energy)), middle, color=colour)
         axes[1, 2].fill_between(range(len(energy)), middle - spread, middle + spread, color=colour, alpha=0.12)
