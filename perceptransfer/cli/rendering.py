@@ -52,7 +52,7 @@ def render(
     options = {**(options or {}), **({} if blender_python is None else {"python": blender_python})}
     folder = Path(output)
     made = render_set(
-        read_scene(Path(scene), dict(_change(text) for text in set or [])),
+        read_scene(Path(scene), dict(change(text) for text in set or [])),
         folder,
         count,
         seed=seed,
@@ -73,7 +73,12 @@ def render(
     return 0
 
 
-def _change(text: str) -> tuple[str, Any]:
+def change(text: str) -> tuple[str, Any]:
+    """Dotted key and value of a change written as "key=value".
+
+    Raises:
+        ConfigError: it is not written so.
+    """
     key, equals, value = text.partition("=")
     try:
         parsed = yaml.safe_load(value)
