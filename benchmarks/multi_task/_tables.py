@@ -19,7 +19,7 @@ def table(rows: list[Row]) -> str:
         by_arm.setdefault(row["arm"], []).append(row)
     alone = {arm.partition(": ")[2]: found for arm, found in by_arm.items() if arm.startswith("alone")}
     together = {arm.partition(": ")[2]: found for arm, found in by_arm.items() if arm.startswith("together")}
-    parts = [_scores(name, found, alone) for name, found in together.items()]
+    parts = [_scores(name, found, alone, on) for on in ("synthetic", "real") for name, found in together.items()]
     return "\n".join([*parts, _cost(by_arm, len(alone)), *(_conflict(name, f) for name, f in together.items())])
 
 
@@ -31,29 +31,32 @@ def _head(title: str, *columns: str) -> str:
     return f"{title}\n\n" + _line(columns) + _line("---" for _ in columns)
 
 
-def _scores(name: str, together: list[Row], alone: dict[str, list[Row]]) -> str:
-    single = {task: _counts(found, task) for task, found in alone.items()}
-    multi = {task: _counts(together, task) for task in alone}
+def _scores(name: str, together: list[Row], alone: dict[str, list[Row]], on: str) -> str:
+    single = {task: _counts(found, task, on) for task, found in alone.items()}
+    multi = {task: _counts(together, task, on) for task in alone}
     kinds = {task: found[0]["scores"][task] for task, found in alone.items()}
     found = interference(multi, single, {task: kind["direction"] for task, kind in kinds.items()})
-    title = f"{name}: learnt together minus learnt alone, positive where together is better, {len(together)} seeds"
+    seeds = len(together)
+    title = f"{name}, {on} images: learnt together minus alone, positive where together is better, {seeds} seeds"
     text = _head(title, "task", "metric", "alone", "together", "difference [95 %]", "sign-flip test")
     for task, row in found.items():
+        # One seed has no spread to draw from.
+        interval = f" [{row.interval.low:+.3f}, {row.interval.high:+.3f}]" if seeds > 1 else ""
         text += _line(
             [
                 task,
                 kinds[task]["metric"],
                 f"{single[task].score():.3f}",
                 f"{multi[task].score():.3f}",
-                f"{row.difference:+.3f} [{row.interval.low:+.3f}, {row.interval.high:+.3f}]",
+                f"{row.difference:+.3f}{interval}",
                 str(row.test),
             ]
         )
     return text
 
 
-def _counts(rows: list[Row], task: str) -> GroupCounts:
-    return seed_scores([row["scores"][task]["score"] for row in rows])
+def _counts(rows: list[Row], task: str, on: str) -> GroupCounts:
+    return seed_scores([row["scores"][task][on] for row in rows])
 
 
 def _cost(by_arm: dict[str, list[Row]], models: int) -> str:
