@@ -33,7 +33,7 @@ def matrix_figure(summary: Mapping[str, Any], title: str) -> Figure:
     full = max((abs(value) for value in _gains(summary)), default=0.0) or 1.0
     wide = max(4.5, 1.75 * len(targets) + 1.5)  # inches of a panel with the names of its rows
     high = 0.85 * len(sources) + 1.9
-    figure = Figure(figsize=(wide * len(fractions) + 0.2, high), dpi=160, facecolor="white")
+    figure = Figure(figsize=(max(7.5, wide * len(fractions) + 0.2), high), dpi=160, facecolor="white")
     for index, fraction in enumerate(fractions):
         left, width = (index * wide + 1.3) / figure.get_figwidth(), (wide - 1.4) / figure.get_figwidth()
         axes = figure.add_axes((left, 0.3 / high, width, 1 - 1.8 / high))
@@ -42,7 +42,7 @@ def matrix_figure(summary: Mapping[str, Any], title: str) -> Figure:
         0.25 / figure.get_figwidth(), 1 - 0.3 / high, title, fontsize=13, fontweight="bold", color=_INK, va="center"
     )
     note = "rows: pretrained on (synthetic) · columns: fine-tuned on (real) · blue: better than scratch, orange: worse"
-    figure.text(0.25 / figure.get_figwidth(), 1 - 0.58 / high, note, fontsize=9, color=_SOFT, va="center")
+    figure.text(edge, 1 - 0.58 / high, note, fontsize=9, color=_SOFT, va="center")
     return figure
 
 
