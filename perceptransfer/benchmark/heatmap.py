@@ -38,9 +38,8 @@ def matrix_figure(summary: Mapping[str, Any], title: str) -> Figure:
         left, width = (index * wide + 1.3) / figure.get_figwidth(), (wide - 1.4) / figure.get_figwidth()
         axes = figure.add_axes((left, 0.3 / high, width, 1 - 1.8 / high))
         _panel(axes, targets, sources, f"{fraction:g}", full)
-    figure.text(
-        0.25 / figure.get_figwidth(), 1 - 0.3 / high, title, fontsize=13, fontweight="bold", color=_INK, va="center"
-    )
+    edge = 0.25 / figure.get_figwidth()
+    figure.text(edge, 1 - 0.3 / high, title, fontsize=13, fontweight="bold", color=_INK, va="center")
     note = "rows: pretrained on (synthetic) · columns: fine-tuned on (real) · blue: better than scratch, orange: worse"
     figure.text(edge, 1 - 0.58 / high, note, fontsize=9, color=_SOFT, va="center")
     return figure
