@@ -61,14 +61,16 @@ def _counts(rows: list[Row], task: str, on: str) -> GroupCounts:
 
 def _cost(by_arm: dict[str, list[Row]], models: int) -> str:
     title = "Cost: mean over seeds; memory beside it before training, images included"
-    text = _head(title, "model", "seconds of training", "peak MiB", "MiB before")
-    alone = [0.0, 0.0]
+    text = _head(title, "model", "CPU seconds of training", "seconds", "peak MiB", "MiB before")
+    alone = [0.0, 0.0, 0.0]
     for arm, rows in by_arm.items():
-        seconds, peak = fmean(row["seconds"] for row in rows), fmean(row["peak_mib"] for row in rows)
-        text += _line([arm, f"{seconds:.1f}", f"{peak:.0f}", f"{fmean(row['before_mib'] for row in rows):.0f}"])
+        names = ("cpu_seconds", "seconds", "peak_mib", "before_mib")
+        cpu, seconds, peak, before = (fmean(row[name] for row in rows) for name in names)
+        text += _line([arm, f"{cpu:.1f}", f"{seconds:.1f}", f"{peak:.0f}", f"{before:.0f}"])
         if arm.startswith("alone"):
-            alone = [alone[0] + seconds, max(alone[1], peak)]
-    return text + _line([f"alone: all {models}, one after the other", f"{alone[0]:.1f}", f"{alone[1]:.0f}", ""])
+            alone = [alone[0] + cpu, alone[1] + seconds, max(alone[2], peak)]
+    cells = [f"{alone[0]:.1f}", f"{alone[1]:.1f}", f"{alone[2]:.0f}", ""]
+    return text + _line([f"alone: all {models}, one after the other", *cells])
 
 
 def _conflict(name: str, rows: list[Row]) -> str:

@@ -15,6 +15,7 @@ from perceptransfer.core.config import digest
 from perceptransfer.core.errors import ConfigError, DataError
 from perceptransfer.core.features import DEPTH, KEYPOINTS, MASK
 from perceptransfer.core.files import sha256_file
+from perceptransfer.data.crop import crop_map, crop_points, whole
 from perceptransfer.data.files import FileSource
 from perceptransfer.data.images import WHITE
 from perceptransfer.data.layout import Entry
@@ -153,25 +154,9 @@ class Annotated(FileSource):
             raise DataError(
                 f"is {values.shape}, its image is {of}", where=path, key=key, remedy="labels need the image's size"
             )
-        return nearest(values.astype(np.uint8) if key == MASK else values * np.float32(row["depth_scale"]), size)
-
-
-def nearest(values: Array, size: tuple[int, int]) -> Array:
-    """Map ``[h, w]`` at another size, each pixel taken from where its centre falls."""
-    rows, columns = (
-        np.minimum(((np.arange(new) + 0.5) * old / new).astype(int), old - 1)
-        for new, old in zip(size, values.shape, strict=True)
-    )
-    picked: Array = values[rows[:, None], columns[None]]
-    return picked.astype(np.uint8 if values.dtype == np.uint8 else np.float32)
-
-
-def scaled_points(points: Array, of: tuple[int, int], size: tuple[int, int]) -> NDArray[np.float32]:
-    """Keypoints ``[..., 3]`` of an image of size ``of`` (H, W) in one of another size; pixel centres at integers."""
-    factor = np.array([size[1] / of[1], size[0] / of[0]])
-    result = np.array(points, dtype=np.float32)
-    result[..., :2] = (np.asarray(points, dtype=np.float64)[..., :2] + 0.5) * factor - 0.5
-    return result
+        if key == DEPTH:
+            values = values * np.float32(row["depth_scale"])
+        return crop_map(values.astype(np.uint8 if key == MASK else np.float32), whole(of), size, 0)
 
 
 def _keypoints(
@@ -182,7 +167,7 @@ def _keypoints(
         points = np.array(row[KEYPOINTS], dtype=np.float64)
         if points.ndim != 3 or points.shape[2] != 3:
             raise DataError(f"keypoints of {row['file']} are no [A][K][x, y, v]", where=where, key=KEYPOINTS)
-        found.append(scaled_points(points, of, size))
+        found.append(crop_points(points, whole(of), size))
     most = max(points.shape[0] for points in found)
     counts = {points.shape[1] for points in found}
     if len(counts) > 1:

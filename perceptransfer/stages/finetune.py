@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-import torch
 
 from perceptransfer.core.checkpoint import Checkpoint
 from perceptransfer.core.config import config_of, instantiate
@@ -14,15 +13,15 @@ from perceptransfer.core.features import SOURCE, TARGET
 from perceptransfer.core.seeding import derive_seed
 from perceptransfer.data import Augmentation, Domain, Stream, batches
 from perceptransfer.learning import (
+    Bars,
     Optim,
     Runtime,
     SupervisedModule,
     build_model,
     build_tasks,
     change_tasks,
-    choose_pseudo_labels,
     fit,
-    predict,
+    pseudo_labelled,
     to_checkpoint,
 )
 from perceptransfer.models import LoRA, PerceptionModel, add_lora, set_trainable
@@ -160,7 +159,7 @@ class Finetune(Stage):
         for number, (steps, head_only) in enumerate(self._parts()):
             if adapters is None:
                 trained = set_trainable(model, "head" if head_only else self.tune)
-            streams, kept = self._streams(model, tasks[0], data)
+            streams, kept = self._streams(model, tasks, data, derive_seed(seed, "views", number))
             rounds += kept
             module = SupervisedModule(
                 model,
@@ -188,7 +187,7 @@ class Finetune(Stage):
         return [(self.head_steps, True)] * (self.head_steps > 0) + [(steps, False) for steps in even if steps]
 
     def _streams(
-        self, model: PerceptionModel, task: Task, data: Domains
+        self, model: PerceptionModel, tasks: list[Task], data: Domains, seed: int
     ) -> tuple[dict[str, Stream], list[dict[str, Any]]]:
         streams = {TARGET: Stream(data["labeled"], self.batch_size, self.augment, balanced=self.balanced)}
         weights = self.weights(data["labeled"])
@@ -199,14 +198,10 @@ class Finetune(Stage):
         rest = _without(data["unlabeled"], data["labeled"])
         if not len(rest):
             return streams, []
-        outputs = torch.from_numpy(predict(model, rest).outputs[task.name])
-        labels, confidence = task.pseudo_label(outputs)
-        chosen = choose_pseudo_labels(
-            labels.numpy(), confidence.numpy(), rest.classes, keep=self.keep, threshold=self.threshold
-        )
-        pseudo = rest.with_labels(chosen.labels, chosen.indices)
+        bars = Bars(self.keep, self.threshold)
+        pseudo, report = pseudo_labelled(model, tasks, rest, data["labeled"].targets, bars, seed)
         streams[PSEUDO] = Stream(pseudo, self.extra_batch_size, self.augment)
-        return streams, [chosen.report]
+        return streams, [report]
 
 
 def _without(unlabeled: Domain, labeled: Domain) -> Domain:
