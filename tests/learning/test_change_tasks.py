@@ -26,9 +26,8 @@ def domains():
 @pytest.fixture(scope="module")
 def trained(domains):
     start = initial_checkpoint(shapes_pipeline().encoder, [CLASS, MASK])
-    return (
-        Pretrain(steps=2, batch_size=8).run(start, {"synthetic": domains["synthetic"]}, seed=0, runtime=CPU).checkpoint
-    )
+    stage = Pretrain(steps=2, batch_size=8)
+    return stage.run(start, {"synthetic": domains["synthetic"]}, seed=0, runtime=CPU).checkpoint
 
 
 def heads(state, name):
