@@ -23,8 +23,13 @@ if TYPE_CHECKING:
     from perceptransfer.alignment import Sum as Sum
     from perceptransfer.benchmark import RealFractionBenchmark as RealFractionBenchmark
     from perceptransfer.core.ledger import Ledger as Ledger
+    from perceptransfer.data import Annotated as Annotated
+    from perceptransfer.data import BlenderProcHDF5 as BlenderProcHDF5
+    from perceptransfer.data import Bop as Bop
+    from perceptransfer.data import Coco as Coco
     from perceptransfer.data import Folder as Folder
     from perceptransfer.data import FontDigits as FontDigits
+    from perceptransfer.data import MaskFolder as MaskFolder
     from perceptransfer.data import ScannedDigits as ScannedDigits
     from perceptransfer.data import TransferData as TransferData
     from perceptransfer.deploy import export as export
@@ -39,6 +44,15 @@ if TYPE_CHECKING:
     from perceptransfer.stages import SelfTrain as SelfTrain
     from perceptransfer.stages import Specialize as Specialize
     from perceptransfer.tasks import Classification as Classification
+    from perceptransfer.tasks import Depth as Depth
+    from perceptransfer.tasks import Keypoints as Keypoints
+    from perceptransfer.tasks import Segmentation as Segmentation
+    from perceptransfer.weighting import DWA as DWA
+    from perceptransfer.weighting import FAMO as FAMO
+    from perceptransfer.weighting import PCGrad as PCGrad
+    from perceptransfer.weighting import Static as Static
+    from perceptransfer.weighting import Uncertainty as Uncertainty
+    from perceptransfer.weighting import Weighting as Weighting
 
 _ROOMS = {
     "alignment": (
@@ -47,14 +61,25 @@ _ROOMS = {
     ),
     "benchmark": ("RealFractionBenchmark",),
     "core.ledger": ("Ledger",),
-    "data": ("Folder", "FontDigits", "ScannedDigits", "TransferData"),
+    "data": (
+        "Annotated",
+        "BlenderProcHDF5",
+        "Bop",
+        "Coco",
+        "Folder",
+        "FontDigits",
+        "MaskFolder",
+        "ScannedDigits",
+        "TransferData",
+    ),
     "deploy": ("export",),
     "metrics": ("TransferReport",),
     "models": ("Encoder",),
     "pipeline": ("Pipeline", "Store"),
     "policy": ("load_encoder",),
     "stages": ("Align", "Finetune", "Pretrain", "SelfTrain", "Specialize"),
-    "tasks": ("Classification",),
+    "tasks": ("Classification", "Depth", "Keypoints", "Segmentation"),
+    "weighting": ("DWA", "FAMO", "PCGrad", "Static", "Uncertainty", "Weighting"),
 }
 _HOME = {name: f"perceptransfer.{room}" for room, names in _ROOMS.items() for name in names}
 

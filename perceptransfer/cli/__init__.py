@@ -15,6 +15,7 @@ commands:
   report      write summary, table, curve and HTML report of a results folder again
   ledger      verify or show the record of what was computed from what
   export      a checkpoint's frozen encoder for a robot: timm folder, ONNX, torch program, with proof of equality
+  render      labelled images of a scene file, by Blender or by the built-in ray-caster
   verify      check an exported encoder: hashes and golden output
   policy demos     let a scripted expert show a task in a simulated world (extra robot)
   policy train     clone demonstrations on the features of a frozen encoder

@@ -16,7 +16,7 @@ from jsonargparse import (  # type: ignore[attr-defined]  # Namespace is not in 
     set_loader,
 )
 
-from perceptransfer.cli import bundles, commands
+from perceptransfer.cli import bundles, commands, rendering
 from perceptransfer.core.errors import PerceptransferError
 
 EMBEDDED = Path(commands.__file__).parents[1] / "benchmark" / "digits.yaml"
@@ -27,6 +27,7 @@ FUNCTIONS: dict[str, Callable[..., int]] = {
     "ledger": commands.ledger,
     "export": bundles.export,
     "verify": bundles.verify,
+    "render": rendering.render,
 }
 POLICY = {
     "policy demos": "policies.demos",

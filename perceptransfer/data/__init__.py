@@ -1,5 +1,6 @@
 """Floor 3: where images come from, which of them a stage may see, and how they enter a batch."""
 
+from perceptransfer.data.annotated import Annotated as Annotated
 from perceptransfer.data.augment import AppearanceAugmentation as AppearanceAugmentation
 from perceptransfer.data.augment import Augmentation as Augmentation
 from perceptransfer.data.augment import NoAugmentation as NoAugmentation
@@ -10,6 +11,9 @@ from perceptransfer.data.batches import Batches as Batches
 from perceptransfer.data.batches import Stream as Stream
 from perceptransfer.data.batches import batches as batches
 from perceptransfer.data.batches import eval_batches as eval_batches
+from perceptransfer.data.blenderproc_hdf5 import BlenderProcHDF5 as BlenderProcHDF5
+from perceptransfer.data.bop import Bop as Bop
+from perceptransfer.data.coco import Coco as Coco
 from perceptransfer.data.combine import Chain as Chain
 from perceptransfer.data.combine import Grayscale as Grayscale
 from perceptransfer.data.combine import GrayscaleSource as GrayscaleSource
@@ -24,6 +28,7 @@ from perceptransfer.data.folder import UnlabeledFolder as UnlabeledFolder
 from perceptransfer.data.fourier import FDA as FDA
 from perceptransfer.data.fourier import PASTA as PASTA
 from perceptransfer.data.manifest import Manifest as Manifest
+from perceptransfer.data.mask_folder import MaskFolder as MaskFolder
 from perceptransfer.data.real_test import TestDomain as TestDomain
 from perceptransfer.data.real_test import TestOutcome as TestOutcome
 from perceptransfer.data.source import ImageSet as ImageSet

@@ -147,6 +147,23 @@ class ImageSet:
         records = [Record(name=record.sha256[:16], sha256=record.sha256, group=record.group) for record in self.records]
         return self._like(records, self._pixels, self._read, classes)
 
+    def with_targets(self, targets: Targets) -> ImageSet:
+        """The same images with masks, depth or keypoints.
+
+        Raises:
+            DataError: targets that do not fit the images.
+        """
+        return ImageSet(
+            self.records,
+            self.classes,
+            self.size,
+            pixels=self._pixels,
+            read=self._read,
+            preparation=self.preparation,
+            quarantined=self.quarantined,
+            targets=targets,
+        )
+
     def take(self, indices: Indices) -> ImageSet:
         """Some of the images as a set of its own; pixels are copied, so that nothing else stays reachable."""
         chosen = [int(i) for i in indices]

@@ -16,7 +16,7 @@ from perceptransfer.core.config import digest
 from perceptransfer.core.errors import ConfigError
 from perceptransfer.core.files import write_atomic
 from perceptransfer.core.seeding import derive_seed
-from perceptransfer.robot.textures import PATTERNS
+from perceptransfer.render.patterns import PATTERNS
 from perceptransfer.robot.variables import SECTIONS, TEXTURED, VARIABLES
 
 OBJECTS = 6  # most distractors on a table

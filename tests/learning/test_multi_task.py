@@ -162,6 +162,36 @@ def test_the_encoder_gets_projected_gradients_and_the_heads_their_own() -> None:
     torch.testing.assert_close(head, own)
 
 
+def test_the_trainer_steps_along_the_projected_gradient() -> None:
+    tasks, optim = three(), Optim(1, lr=0.1, name="sgd", schedule="constant")
+    start = dict(model(tasks).named_parameters())
+    steps = {}
+    for name, weighting in (("sum", None), ("projected", PCGrad())):
+        torch.manual_seed(4)
+        module = SupervisedModule(model(tasks), tasks, optim, weighting=weighting)
+        fit(module, (batch(i) for i in range(1)), stage="toy", steps=1, runtime=Runtime("cpu"))
+        steps[name] = {key: value.detach() - start[key].detach() for key, value in module.model.named_parameters()}
+    again = SupervisedModule(model(tasks), tasks, optim, weighting=PCGrad())
+    again.sharing.weighting.load_state_dict({**module.sharing.weighting.state_dict(), "steps": torch.tensor(0)})
+    # Nesterov's first step goes 1 + momentum times as far as the gradient.
+    for name, gradient in gradients_after(again, batch(0)).items():
+        torch.testing.assert_close(steps["projected"][name], -0.1 * 1.9 * gradient, rtol=1e-3, atol=1e-6)
+    assert any(not torch.allclose(steps["sum"][name], steps["projected"][name]) for name in start)
+
+
+def test_what_several_devices_project_is_averaged() -> None:
+    tasks, streams = three(), batch()
+    found = {}
+    for share in (0.0, 0.5, 1.0):
+        module = SupervisedModule(model(tasks).eval(), tasks, Optim(1), weighting=PCGrad())
+        module.sharing.weighting.seed.fill_(3)  # type: ignore[operator, union-attr]
+        module.training_step(streams, 0).backward()
+        module.sharing.correct(lambda tensor, share=share: tensor * share)
+        found[share] = torch.cat([p.grad.flatten() for p in module.model.encoder.parameters()])
+    assert not torch.allclose(found[0.0], found[1.0])
+    torch.testing.assert_close(found[0.5], (found[0.0] + found[1.0]) / 2)
+
+
 def test_alignment_is_no_task_and_keeps_its_gradient() -> None:
     tasks, streams = three(), batch()
     with_alignment = AlignmentModule(model(tasks).eval(), tasks, Optim(1), CORAL(), warmup=0, weighting=PCGrad())

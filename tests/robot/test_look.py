@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from perceptransfer.core.errors import ConfigError
+from perceptransfer.render.patterns import PATTERNS, texture
 from perceptransfer.robot.look import Look
-from perceptransfer.robot.textures import PATTERNS, texture
 from perceptransfer.robot.variables import VARIABLES
 
 ROOT = Path(__file__).parents[2]

@@ -9,11 +9,11 @@ from typing import Any
 import mujoco
 import numpy as np
 
+from perceptransfer.render.patterns import texture
 from perceptransfer.robot.arrays import Floats, Pixels
 from perceptransfer.robot.gl import context
 from perceptransfer.robot.look import OBJECTS, Appearance
 from perceptransfer.robot.sensor import expose
-from perceptransfer.robot.textures import texture
 from perceptransfer.robot.variables import TEXTURED
 from perceptransfer.robot.worlds.model import CAMERA_FOCUS, CAMERA_POSITION, REACH
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import mujoco
 
+from perceptransfer.render.patterns import SIZE
 from perceptransfer.robot.look import OBJECTS
-from perceptransfer.robot.textures import SIZE
 
 LINK, ARM_HEIGHT, TIP_RADIUS = 0.2, 0.07, 0.011
 REACH = 2 * LINK

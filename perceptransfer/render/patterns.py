@@ -8,9 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from perceptransfer.robot.arrays import Pixels
-
 SIZE = 128
+Pixels = NDArray[np.uint8]
 Map = NDArray[np.float64]
 
 

@@ -1,0 +1,175 @@
+"""Image sets with masks, depth and keypoints, as `render` writes them and other tools can."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from perceptransfer.core.config import digest
+from perceptransfer.core.errors import ConfigError, DataError
+from perceptransfer.core.features import DEPTH, KEYPOINTS, MASK
+from perceptransfer.core.files import sha256_file
+from perceptransfer.data.crop import crop_map, crop_points, whole
+from perceptransfer.data.files import FileSource
+from perceptransfer.data.images import WHITE
+from perceptransfer.data.layout import Entry
+from perceptransfer.data.source import ImageSet
+from perceptransfer.data.targets import Array, Targets
+
+DESCRIPTION, ROWS, FORMAT = "dataset.json", "annotations.jsonl", 1
+KINDS = (MASK, DEPTH, KEYPOINTS)
+Row = Mapping[str, Any]
+
+
+class Annotated(FileSource):
+    """A folder with ``dataset.json`` and ``annotations.jsonl``, one row an image: class, mask, depth, keypoints.
+
+    ``classes`` chooses and orders classes (default: all of the set); ``labels`` the kinds of label that are read
+    besides the class (default: those that every row has). ``count`` takes that many images, drawn evenly over the
+    classes by a fixed seed. ``split`` takes rows of these splits only. ``grey`` shows luminance only, for the question
+    of what colour is worth. Images are squashed to the data's size, labels with them: masks and depth by the nearest
+    pixel.
+    """
+
+    NOT_IDENTITY = FileSource.NOT_IDENTITY
+
+    def __init__(
+        self,
+        path: str,
+        classes: list[str] | None = None,
+        labels: list[str] | None = None,
+        split: list[str] | None = None,
+        count: int | None = None,
+        grey: bool = False,
+        on_bad_image: Literal["error", "quarantine"] = "error",
+    ) -> None:
+        super().__init__(path, "squash", WHITE, on_bad_image, None)
+        if labels is not None and not set(labels) <= set(KINDS):
+            raise ConfigError(f"unknown kinds of label in {labels}", key="labels", remedy=f"known are {list(KINDS)}")
+        if count is not None and count < 1:
+            raise ConfigError(f"count must be positive, got {count}", key="count")
+        self.chosen, self.kinds, self.split, self.count, self.grey = classes, labels, split, count, grey
+
+    def identity_extra(self) -> Mapping[str, Any]:
+        """Digest of description, rows and of every file that a row names, because the path itself does not count."""
+        if self._content is None:
+            names = [
+                DESCRIPTION,
+                ROWS,
+                *(str(row[key]) for row in self._rows() for key in ("file", *KINDS[:2]) if key in row),
+            ]
+            self._content = digest([[name, sha256_file(self.path / name)] for name in names])
+        return {"content": self._content}
+
+    def load(self, size: tuple[int, int]) -> ImageSet:
+        """Read all images and labels.
+
+        Raises:
+            DataError: missing or damaged description or rows, labels that do not fit their image, no image left.
+            ImageError: an unreadable image, unless quarantined.
+        """
+        about, rows = self._about(), self._rows()
+        classes = [str(name) for name in (about["classes"] if self.chosen is None else self.chosen)]
+        rows = [
+            row for row in rows if row["label"] in classes and (self.split is None or row.get("split") in self.split)
+        ]
+        if not rows:
+            raise DataError("no row is left", where=self.path, key="classes", remedy="widen classes or split")
+        rows = self._some(rows, classes)
+        groups = [str(row["group"]) for row in rows] if all("group" in row for row in rows) else None
+        entries = [Entry(str(row["file"]), row.get("split"), str(row["label"])) for row in rows]
+        images = self.image_set(entries, classes, groups, size, grey=self.grey)
+        by_name = {str(row["file"]): row for row in rows}
+        return images.with_targets(self._targets(about, [by_name[r.name] for r in images.records], size))
+
+    def _some(self, rows: list[Row], classes: Sequence[str]) -> list[Row]:
+        if self.count is None or self.count >= len(rows):
+            return rows
+        order = np.random.default_rng(0).permutation(len(rows))
+        queues = [[int(i) for i in order if rows[int(i)]["label"] == name] for name in classes]
+        taken: list[int] = []
+        while len(taken) < self.count:
+            taken += [queue.pop() for queue in queues if queue]
+        return [rows[i] for i in sorted(taken[: self.count])]
+
+    def _about(self) -> Mapping[str, Any]:
+        path = self.path / DESCRIPTION
+        try:
+            about = json.loads(path.read_text(encoding="utf-8"))
+            if about["format"] != FORMAT or not about["classes"]:
+                raise ValueError(f"format {about['format']}, {len(about['classes'])} classes")
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise DataError(
+                f"is no description of format {FORMAT} ({error})", where=path, remedy="write the set again"
+            ) from error
+        return dict(about)
+
+    def _rows(self) -> list[Row]:
+        path, rows = self.path / ROWS, list[Row]()
+        try:
+            lines = path.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise DataError(f"cannot be read ({error})", where=path, remedy="finish the rendering first") from error
+        for number, line in enumerate(lines, start=1):
+            try:
+                row = json.loads(line)
+                rows.append({**row, "file": row["file"], "label": row["label"]})
+            except (ValueError, KeyError, TypeError) as error:
+                raise DataError(f"line {number} is damaged ({error})", where=path, remedy="write it again") from error
+        return rows
+
+    def _targets(self, about: Mapping[str, Any], rows: Sequence[Row], size: tuple[int, int]) -> Targets:
+        kinds = self.kinds if self.kinds is not None else [key for key in KINDS if all(key in row for row in rows)]
+        arrays: dict[str, Array] = {}
+        sizes = [self._size(row) for row in rows] if kinds else []
+        for key in kinds:
+            lacking = [row["file"] for row in rows if key not in row]
+            if lacking:
+                raise DataError(f"{len(lacking)} rows have no {key}, first {lacking[0]}", where=self.path, key=key)
+            if key == KEYPOINTS:
+                arrays[key] = _keypoints(rows, sizes, size, self.path)
+            else:
+                arrays[key] = np.stack([self._map(key, row, of, size) for row, of in zip(rows, sizes, strict=True)])
+        names = {key: tuple(about.get(key, ())) for key in ("mask_classes", "keypoint_names", "keypoint_flip")}
+        return Targets(arrays, **names)
+
+    def _size(self, row: Row) -> tuple[int, int]:
+        with Image.open(self.path / str(row["file"])) as image:
+            return image.height, image.width
+
+    def _map(self, key: str, row: Row, of: tuple[int, int], size: tuple[int, int]) -> Array:
+        path = self.path / str(row[key])
+        try:
+            with Image.open(path) as opened:
+                values = np.asarray(opened)
+        except OSError as error:
+            raise DataError(f"cannot be read ({error})", where=path, key=key, remedy="write it again") from error
+        if values.shape != of:
+            raise DataError(
+                f"is {values.shape}, its image is {of}", where=path, key=key, remedy="labels need the image's size"
+            )
+        if key == DEPTH:
+            values = values * np.float32(row["depth_scale"])
+        return crop_map(values.astype(np.uint8 if key == MASK else np.float32), whole(of), size, 0)
+
+
+def _keypoints(
+    rows: Sequence[Row], sizes: Sequence[tuple[int, int]], size: tuple[int, int], where: Path
+) -> NDArray[np.float32]:
+    found = []
+    for row, of in zip(rows, sizes, strict=True):
+        points = np.array(row[KEYPOINTS], dtype=np.float64)
+        if points.ndim != 3 or points.shape[2] != 3:
+            raise DataError(f"keypoints of {row['file']} are no [A][K][x, y, v]", where=where, key=KEYPOINTS)
+        found.append(crop_points(points, whole(of), size))
+    most = max(points.shape[0] for points in found)
+    counts = {points.shape[1] for points in found}
+    if len(counts) > 1:
+        raise DataError(f"images have {sorted(counts)} keypoints", where=where, key=KEYPOINTS)
+    return np.stack([np.pad(points, ((0, most - len(points)), (0, 0), (0, 0))) for points in found])
