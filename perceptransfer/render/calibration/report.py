@@ -70,10 +70,11 @@ def as_markdown(data: Mapping[str, Any], picture: str) -> str:
         if data["kept"]
         else "**Not better on photos that were not fitted: the ranges were left as they were.**"
     )
+    beside = f" and the features of {data['encoder']}" if data.get("encoder") else ""
     lines = [
         f"# Sensor ranges fitted to {data['photos']}",
         "",
-        f"{verdict} Fréchet distance of {len(NAMES)} image statistics to {count['real']} held-out photos:",
+        f"{verdict} Fréchet distance of {len(NAMES)} image statistics{beside} to {count['real']} held-out photos:",
         "",
         "| pictures | distance |",
         "|---|---|",
