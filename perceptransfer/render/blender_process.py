@@ -96,7 +96,9 @@ class BlenderProcess:
                 if left <= 0:
                     raise self._lost(f"gave no answer in {limit_s:g} s")
                 if not self.selector.select(min(silence_s, left)):
-                    raise self._lost(f"gave no sign of life for {min(silence_s, limit_s):g} s")
+                    if left <= silence_s:
+                        continue  # its time is up
+                    raise self._lost(f"gave no sign of life for {silence_s:g} s")
                 assert self.process.stdout is not None
                 piece = os.read(self.process.stdout.fileno(), 1 << 16)
                 if not piece:

@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perceptransfer.core.config import Configurable
+from perceptransfer.core.errors import ImageError
 from perceptransfer.render import codec
 from perceptransfer.render.blender_env import interpreter
-from perceptransfer.render.blender_process import BlenderProcess
+from perceptransfer.render.blender_process import BlenderProcess, WorkerLostError
 from perceptransfer.render.camera import crop_around, transform
 from perceptransfer.render.executor import Rendered
 from perceptransfer.render.exr import read_exr
@@ -48,7 +49,7 @@ class BlenderProc(Configurable):
         self.process: BlenderProcess | None = None
         self.folder: Path | None = None
         self.scenes = 0
-        self.cpu_s = self.draw_cpu_s = 0.0  # of the worker, in all its pictures; without the labels
+        self.draw_s = self.draw_cpu_s = 0.0  # what Blender took for all pictures, without their labels
 
     def render(self, plan: ScenePlan) -> Iterator[Rendered]:
         """All views of the plan.
@@ -89,7 +90,7 @@ class BlenderProc(Configurable):
             memory = Path("/dev/shm")
             place = memory if memory.is_dir() and os.access(memory, os.W_OK) else None
             self.folder = Path(tempfile.mkdtemp(prefix="perceptransfer-blender-", dir=place))
-            settings = json.dumps({"samples": self.samples, "bounces": self.bounces})
+            settings = json.dumps({"samples": self.samples, "bounces": self.bounces, "folder": str(self.folder)})
             command = [str(interpreter(self.python)), str(WORKER), settings]
             try:
                 self.process = BlenderProcess(command, self.folder / "log.txt", limit_s=self.limit_s)
@@ -104,10 +105,14 @@ class BlenderProc(Configurable):
     ) -> Rendered:
         camera = _fitted(plan, view, joints)
         request = {"camera": dataclasses.asdict(camera), "seed": view.seed}
-        answer = process.ask(view=request, folder=str(folder))
-        self.cpu_s += answer["cpu_s"]
+        answer = process.ask(view=request)
+        self.draw_s += answer["draw_s"]
         self.draw_cpu_s += answer["draw_cpu_s"]
-        colours, labels = (_layers(read_exr(folder / name)) for name in ("colours.exr", "labels.exr"))
+        try:
+            colours, labels = (_layers(read_exr(folder / name)) for name in ("colours.exr", "labels.exr"))
+        except (ImageError, OSError) as error:
+            self.close()
+            raise WorkerLostError(f"the Blender worker left no whole picture: {error}") from error
         seen = labels["Depth.V"] < NOTHING
         instances = np.where(seen, labels["IndexOB.X"], 0).round().astype(np.uint16)
         normals = np.stack([labels[f"Normal.{axis}"] for axis in "XYZ"], axis=-1)

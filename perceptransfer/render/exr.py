@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from perceptransfer.core.errors import ImageError
 
 MAGIC = 20000630
-TYPES = {0: np.dtype("<u4"), 1: np.dtype("<f2"), 2: np.dtype("<f4")}
+TYPES: dict[int, np.dtype[Any]] = {0: np.dtype("<u4"), 1: np.dtype("<f2"), 2: np.dtype("<f4")}
 
 
 def read_exr(path: Path) -> dict[str, NDArray[np.generic]]:
@@ -58,8 +59,9 @@ def _header(data: bytes, at: int) -> tuple[dict[str, bytes], int]:
     return header, at + 1
 
 
-def _channels(data: bytes) -> list[tuple[str, np.dtype[np.generic]]]:
-    channels, at = [], 0
+def _channels(data: bytes) -> list[tuple[str, np.dtype[Any]]]:
+    channels: list[tuple[str, np.dtype[Any]]] = []
+    at = 0
     while data[at]:
         name, at = _word(data, at)
         (kind,) = struct.unpack_from("<i", data, at)

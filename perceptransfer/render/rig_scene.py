@@ -23,7 +23,8 @@ BONES = ("finger1.R", "finger2-1.R", "finger3-1.R", "finger4-1.R", "finger5-1.R"
 FAN = (0.0, -1.0, -0.3, 0.4, 1.0)  # how far each finger goes aside when the hand is spread
 # Depth of flesh before a joint: wrist, then base, middle, distal joint and tip of each finger.
 REACH = (0.024, *(0.02, 0.017, 0.015, 0.012), *(0.019, 0.014, 0.012, 0.01) * 4)
-SLEEVE = Capsules((Capsule((0.0, 0.0, -0.09), (0.0, 0.004, -0.16), 0.046), Capsule((0.0, 0.004, -0.16), (0.0, 0.01, -0.7), 0.055)))
+CUFF = Capsule((0.0, 0.0, -0.09), (0.0, 0.004, -0.16), 0.046)
+ARM = Capsule((0.0, 0.004, -0.16), (0.0, 0.01, -0.7), 0.055)
 
 
 class RigFingers(Ranges):
@@ -123,5 +124,6 @@ class RigHand(Hand):
     def _sleeve(self, draws: Draws, place: Matrix4, scale: float) -> tuple[Body, ...]:
         if draws.rng("sleeve").random() >= self.draw("sleeve_share", draws):
             return ()
-        return (Body("sleeve", 2, SLEEVE, place, self.sleeve.sample(draws.under("cloth")), "hand", scale),)
-
+        return (
+            Body("sleeve", 2, Capsules((CUFF, ARM)), place, self.sleeve.sample(draws.under("cloth")), "hand", scale),
+        )

@@ -19,7 +19,18 @@ from perceptransfer.render.distributions import SHORT, Distribution
 from perceptransfer.render.optics import SensorRanges
 from perceptransfer.render.scene import Scene
 
-ROOMS = ("colours", "distributions", "hand_scene", "mesh_table", "optics", "rig_scene", "rotations", "surfaces", "table", "things")
+ROOMS = (
+    "colours",
+    "distributions",
+    "hand_scene",
+    "mesh_table",
+    "optics",
+    "rig_scene",
+    "rotations",
+    "surfaces",
+    "table",
+    "things",
+)
 
 
 def read_scene(path: Path, changes: Mapping[str, Any] | None = None) -> Scene:

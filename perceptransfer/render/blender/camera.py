@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -70,14 +69,17 @@ def outline_pixels(slots: list[Slot], camera: dict[str, Any]) -> int:
     mask = np.zeros((height, width), bool)
     camera_from_world, intrinsics = np.linalg.inv(camera["world_from_camera"]), np.array(camera["K"])
     for slot in slots:
-        vertices, triangles = slot.geometry()
-        local = camera_from_world @ np.array(slot.item.matrix_world)
-        points = vertices @ local[:3, :3].T + local[:3, 3]
-        depth = np.where(points[:, 2:] > 0, points[:, 2:], np.nan)
-        pixels = points @ intrinsics[:2].T / depth
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)  # everything behind the camera
-            low, high = np.nanmin(pixels, 0), np.nanmax(pixels, 0)
-        if (high >= 0).all() and (low <= [width - 1, height - 1]).all():
-            mask |= covered(pixels, triangles, width, height)
+        vertices, triangles, box = slot.geometry()
+        pixels_from_item = intrinsics @ (camera_from_world @ np.array(slot.item.matrix_world))[:3]
+        corners = _project(box, pixels_from_item)
+        low, high = corners.min(0), corners.max(0)
+        if (high < 0).any() or (low > [width - 1, height - 1]).any():
+            continue  # never for NaN: part of the body is behind the camera
+        mask |= covered(_project(vertices, pixels_from_item), triangles, width, height)
     return int(mask.sum())
+
+
+def _project(points: np.ndarray, pixels_from_item: np.ndarray) -> np.ndarray:
+    """Pixels [N, 2] of points [N, 3], NaN for those behind the camera."""
+    seen = points @ pixels_from_item[:, :3].T + pixels_from_item[:, 3]
+    return seen[:, :2] / np.where(seen[:, 2:] > 0, seen[:, 2:], np.nan)

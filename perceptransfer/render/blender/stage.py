@@ -21,7 +21,7 @@ class Slot:
 
     def __init__(self, item: Any, hand: Hand | None = None) -> None:
         self.item, self.hand, self.own = item, hand, None
-        self._geometry: tuple[np.ndarray, np.ndarray] | None = None
+        self._geometry: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
         self.surface = Surface(item.name)
         if hand is not None and (skin := hand.skin()) is not None:
             node = self.surface.tree.nodes.new("ShaderNodeTexImage")
@@ -38,15 +38,21 @@ class Slot:
         self.mover.rotation_quaternion = Matrix(part.rotation.tolist()).to_quaternion()
         self.mover.scale = Vector(part.stretch)
 
-    def geometry(self) -> tuple[np.ndarray, np.ndarray]:
-        """Vertices [V, 3] in the object's own frame and triangles [T, 3]; those of a hand change with its pose."""
+    def geometry(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Vertices [V, 3] in the object's own frame, triangles [T, 3], corners of the box around the vertices [8, 3].
+
+        Those of a hand change with its pose.
+        """
         if self._geometry is None or self.hand is not None:
             mesh = self.item.evaluated_get(bpy.context.evaluated_depsgraph_get()).data
             vertices = np.empty(3 * len(mesh.vertices), np.float32)
             mesh.vertices.foreach_get("co", vertices)
             triangles = np.empty(3 * len(mesh.loop_triangles), np.int32)
             mesh.loop_triangles.foreach_get("vertices", triangles)
-            self._geometry = vertices.reshape(-1, 3).astype(np.float64), triangles.reshape(-1, 3)
+            points = vertices.reshape(-1, 3).astype(np.float64)
+            ends = np.stack([points.min(0), points.max(0)])
+            box = np.array([[ends[i, 0], ends[j, 1], ends[k, 2]] for i in (0, 1) for j in (0, 1) for k in (0, 1)])
+            self._geometry = points, triangles.reshape(-1, 3), box
         return self._geometry
 
     def park(self) -> None:
@@ -91,7 +97,10 @@ class Stage:
     def _slot(self, kind: str, number: int) -> Slot:
         slots = self.pool.setdefault(kind, [])
         if number == len(slots):
-            slots.append(self._new(kind))
+            try:
+                slots.append(self._new(kind))
+            except (LookupError, RuntimeError, OSError) as error:
+                raise LookupError(f"{kind}: {error}") from error
         return slots[number]
 
     def _new(self, kind: str) -> Slot:

@@ -11,16 +11,15 @@ line out; pictures go to files. A line on the output is one of
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
+import shutil
 import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 PROTOCOL = 1
 
@@ -38,7 +37,7 @@ class Line:
             self.file.write(json.dumps(message) + "\n")
             self.file.flush()
 
-    def beat(self, parent: int) -> None:
+    def beat(self, parent: int, folder: str) -> None:
         """Say once a second that the process lives; end it when nobody listens any more."""
         for number in range(1, sys.maxsize):
             time.sleep(1)
@@ -47,29 +46,26 @@ class Line:
                     raise BrokenPipeError
                 self.send(beat=number)
             except OSError:
-                os._exit(1)
+                leave(folder)
 
 
-@contextlib.contextmanager
-def one_thread() -> Iterator[None]:
-    """Let Blender's thread pool find one processor: sums in the order in which threads finish are not repeatable."""
-    allowed = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {min(allowed)})
-    yield
-    os.sched_setaffinity(0, allowed)
+def leave(folder: str) -> NoReturn:
+    """End at once and leave nothing behind; some builds of bpy crash while Python takes them apart."""
+    shutil.rmtree(folder, ignore_errors=True)
+    os._exit(0)
 
 
 class Worker:
     """Answers requests about plans."""
 
-    def __init__(self, samples: int, bounces: int) -> None:
+    def __init__(self, samples: int, bounces: int, folder: str) -> None:
         from shim import import_blenderproc
 
-        with one_thread():
-            bproc = import_blenderproc()
+        bproc = import_blenderproc()
         from camera import Studio
         from stage import Stage
 
+        self.folder = Path(folder)
         self.stage, self.studio = Stage(bproc), Studio(bproc, samples, bounces)
 
     def answer(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -78,7 +74,7 @@ class Worker:
             self.stage.build(request["plan"], request["tiles"])
             self.plan = request["plan"]
             return {"keypoints": self._keypoints()}
-        return self._shoot(request["view"], Path(request["folder"]))
+        return self._shoot(request["view"])
 
     def _keypoints(self) -> dict[str, Any]:
         return {
@@ -87,22 +83,22 @@ class Worker:
             if slots[0].hand is not None
         }
 
-    def _shoot(self, view: dict[str, Any], folder: Path) -> dict[str, Any]:
+    def _shoot(self, view: dict[str, Any]) -> dict[str, Any]:
         from camera import outline_pixels
         from materials import forget_pictures
 
         self.studio.aim(view["camera"])
-        started = time.process_time()
-        self.studio.colours(folder / "colours.exr", view["seed"])
-        drawn = time.process_time() - started
+        start, started = time.perf_counter(), time.process_time()
+        self.studio.colours(self.folder / "colours.exr", view["seed"])
+        drawn, drawn_cpu = time.perf_counter() - start, time.process_time() - started
         forget_pictures()
-        self.studio.labels(folder / "labels.exr")
+        self.studio.labels(self.folder / "labels.exr")
         outlines = {
             body["instance"]: outline_pixels(slots, view["camera"])
             for body, slots in zip(self.plan["bodies"], self.stage.slots, strict=True)
             if body["category"] is not None
         }
-        return {"outlines": outlines, "draw_cpu_s": drawn, "cpu_s": time.process_time() - started}
+        return {"outlines": outlines, "draw_s": drawn, "draw_cpu_s": drawn_cpu}
 
 
 def main() -> None:
@@ -116,7 +112,7 @@ def main() -> None:
         line.send(id=0, error=traceback.format_exc(), kind="start")
         os._exit(1)
     line.send(ready=PROTOCOL, bpy=bpy.app.version_string)
-    threading.Thread(target=line.beat, args=(os.getppid(),), daemon=True).start()
+    threading.Thread(target=line.beat, args=(os.getppid(), settings["folder"]), daemon=True).start()
     for text in sys.stdin:
         request = json.loads(text)
         try:
@@ -126,7 +122,7 @@ def main() -> None:
             break
         except (LookupError, RuntimeError, OSError) as error:
             line.send(id=request["id"], error=f"{type(error).__name__}: {error}", kind="input")
-    os._exit(0)  # some builds of bpy crash while Python takes them apart
+    leave(settings["folder"])
 
 
 if __name__ == "__main__":
