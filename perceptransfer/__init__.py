@@ -11,18 +11,25 @@ __version__ = "0.1.0"
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
+    from perceptransfer.alignment import ADVENT as ADVENT
     from perceptransfer.alignment import CORAL as CORAL
     from perceptransfer.alignment import DANN as DANN
     from perceptransfer.alignment import MCC as MCC
     from perceptransfer.alignment import MMD as MMD
     from perceptransfer.alignment import AlignmentLoss as AlignmentLoss
+    from perceptransfer.alignment import EntropyMinimization as EntropyMinimization
     from perceptransfer.alignment import InformationMaximization as InformationMaximization
     from perceptransfer.alignment import NoAlignment as NoAlignment
+    from perceptransfer.alignment import Sum as Sum
     from perceptransfer.benchmark import RealFractionBenchmark as RealFractionBenchmark
     from perceptransfer.core.ledger import Ledger as Ledger
     from perceptransfer.data import Annotated as Annotated
+    from perceptransfer.data import BlenderProcHDF5 as BlenderProcHDF5
+    from perceptransfer.data import Bop as Bop
+    from perceptransfer.data import Coco as Coco
     from perceptransfer.data import Folder as Folder
     from perceptransfer.data import FontDigits as FontDigits
+    from perceptransfer.data import MaskFolder as MaskFolder
     from perceptransfer.data import ScannedDigits as ScannedDigits
     from perceptransfer.data import TransferData as TransferData
     from perceptransfer.deploy import export as export
@@ -48,10 +55,23 @@ if TYPE_CHECKING:
     from perceptransfer.weighting import Weighting as Weighting
 
 _ROOMS = {
-    "alignment": ("AlignmentLoss", "CORAL", "DANN", "InformationMaximization", "MCC", "MMD", "NoAlignment"),
+    "alignment": (
+        *("ADVENT", "AlignmentLoss", "CORAL", "DANN", "EntropyMinimization", "InformationMaximization"),
+        *("MCC", "MMD", "NoAlignment", "Sum"),
+    ),
     "benchmark": ("RealFractionBenchmark",),
     "core.ledger": ("Ledger",),
-    "data": ("Annotated", "Folder", "FontDigits", "ScannedDigits", "TransferData"),
+    "data": (
+        "Annotated",
+        "BlenderProcHDF5",
+        "Bop",
+        "Coco",
+        "Folder",
+        "FontDigits",
+        "MaskFolder",
+        "ScannedDigits",
+        "TransferData",
+    ),
     "deploy": ("export",),
     "metrics": ("TransferReport",),
     "models": ("Encoder",),

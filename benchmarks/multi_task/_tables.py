@@ -19,7 +19,7 @@ def table(rows: list[Row]) -> str:
         by_arm.setdefault(row["arm"], []).append(row)
     alone = {arm.partition(": ")[2]: found for arm, found in by_arm.items() if arm.startswith("alone")}
     together = {arm.partition(": ")[2]: found for arm, found in by_arm.items() if arm.startswith("together")}
-    parts = [_scores(name, found, alone) for name, found in together.items()]
+    parts = [_scores(name, found, alone, on) for on in ("synthetic", "real") for name, found in together.items()]
     return "\n".join([*parts, _cost(by_arm, len(alone)), *(_conflict(name, f) for name, f in together.items())])
 
 
@@ -31,41 +31,46 @@ def _head(title: str, *columns: str) -> str:
     return f"{title}\n\n" + _line(columns) + _line("---" for _ in columns)
 
 
-def _scores(name: str, together: list[Row], alone: dict[str, list[Row]]) -> str:
-    single = {task: _counts(found, task) for task, found in alone.items()}
-    multi = {task: _counts(together, task) for task in alone}
+def _scores(name: str, together: list[Row], alone: dict[str, list[Row]], on: str) -> str:
+    single = {task: _counts(found, task, on) for task, found in alone.items()}
+    multi = {task: _counts(together, task, on) for task in alone}
     kinds = {task: found[0]["scores"][task] for task, found in alone.items()}
     found = interference(multi, single, {task: kind["direction"] for task, kind in kinds.items()})
-    title = f"{name}: learnt together minus learnt alone, positive where together is better, {len(together)} seeds"
+    seeds = len(together)
+    title = f"{name}, {on} images: learnt together minus alone, positive where together is better, {seeds} seeds"
     text = _head(title, "task", "metric", "alone", "together", "difference [95 %]", "sign-flip test")
     for task, row in found.items():
+        # One seed has no spread to draw from.
+        interval = f" [{row.interval.low:+.3f}, {row.interval.high:+.3f}]" if seeds > 1 else ""
         text += _line(
             [
                 task,
                 kinds[task]["metric"],
                 f"{single[task].score():.3f}",
                 f"{multi[task].score():.3f}",
-                f"{row.difference:+.3f} [{row.interval.low:+.3f}, {row.interval.high:+.3f}]",
+                f"{row.difference:+.3f}{interval}",
                 str(row.test),
             ]
         )
     return text
 
 
-def _counts(rows: list[Row], task: str) -> GroupCounts:
-    return seed_scores([row["scores"][task]["score"] for row in rows])
+def _counts(rows: list[Row], task: str, on: str) -> GroupCounts:
+    return seed_scores([row["scores"][task][on] for row in rows])
 
 
 def _cost(by_arm: dict[str, list[Row]], models: int) -> str:
     title = "Cost: mean over seeds; memory beside it before training, images included"
-    text = _head(title, "model", "seconds of training", "peak MiB", "MiB before")
-    alone = [0.0, 0.0]
+    text = _head(title, "model", "CPU seconds of training", "seconds", "peak MiB", "MiB before")
+    alone = [0.0, 0.0, 0.0]
     for arm, rows in by_arm.items():
-        seconds, peak = fmean(row["seconds"] for row in rows), fmean(row["peak_mib"] for row in rows)
-        text += _line([arm, f"{seconds:.1f}", f"{peak:.0f}", f"{fmean(row['before_mib'] for row in rows):.0f}"])
+        names = ("cpu_seconds", "seconds", "peak_mib", "before_mib")
+        cpu, seconds, peak, before = (fmean(row[name] for row in rows) for name in names)
+        text += _line([arm, f"{cpu:.1f}", f"{seconds:.1f}", f"{peak:.0f}", f"{before:.0f}"])
         if arm.startswith("alone"):
-            alone = [alone[0] + seconds, max(alone[1], peak)]
-    return text + _line([f"alone: all {models}, one after the other", f"{alone[0]:.1f}", f"{alone[1]:.0f}", ""])
+            alone = [alone[0] + cpu, alone[1] + seconds, max(alone[2], peak)]
+    cells = [f"{alone[0]:.1f}", f"{alone[1]:.1f}", f"{alone[2]:.0f}", ""]
+    return text + _line([f"alone: all {models}, one after the other", *cells])
 
 
 def _conflict(name: str, rows: list[Row]) -> str:

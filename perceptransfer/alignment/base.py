@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -12,12 +14,29 @@ from perceptransfer.core.errors import ConfigError
 from perceptransfer.core.features import Features
 
 
+@dataclass(frozen=True)
+class Shapes:
+    """What a method may want to know of the model.
+
+    ``dim`` values in ``pooled``, ``num_classes`` of the task that predicts one vector an image, ``channels`` of the
+    pyramid from fine to coarse; and by task name the key of its labels (``kinds``: ``label``, ``mask``, ``depth`` or
+    ``keypoints``) and the channels of its output (``sizes``).
+    """
+
+    dim: int
+    num_classes: int
+    channels: tuple[int, ...] = ()
+    kinds: Mapping[str, str] = field(default_factory=dict)
+    sizes: Mapping[str, int] = field(default_factory=dict)
+
+
 class AlignmentLoss(Configurable, nn.Module):
     """A differentiable measure of how far two domains' features (or predictions) lie apart.
 
     A method is one subclass with a ``forward``; `build` is only for methods with sub-modules whose sizes depend on
-    the encoder. Minimising the scalar with one optimiser over the model's AND the loss's parameters trains the
-    method; adversarial methods reverse their gradient inside. Further numbers worth watching go to `log`.
+    the model, all of whose `shapes` are known by then. Minimising the scalar with one optimiser over the model's AND
+    the loss's parameters trains the method; adversarial methods reverse their gradient inside. Further numbers worth
+    watching go to `log`.
 
     Calling the module switches autocast off and lifts half-precision features to float32, so a method never has to.
     """
@@ -25,6 +44,12 @@ class AlignmentLoss(Configurable, nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self._logs: dict[str, Tensor] = {}
+        self.shapes = Shapes(0, 0)
+
+    def prepare(self, shapes: Shapes) -> None:
+        """Make the method ready for a model: what trains with it calls this once, and `build` is called by it."""
+        self.shapes = shapes
+        self.build(shapes.dim, shapes.num_classes)
 
     def build(self, dim: int, num_classes: int) -> None:
         """Create sub-modules for features ``[B, dim]`` and ``num_classes`` classes; the same sizes again do nothing."""

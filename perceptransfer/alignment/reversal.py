@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -26,3 +27,8 @@ def reverse_gradient(x: Tensor, scale: float) -> Tensor:
     """
     result: Tensor = _Reverse.apply(x, scale)
     return result
+
+
+def ramped(top: float, ramp: float, progress: float) -> float:
+    """``top * (2 / (1 + exp(-ramp * progress)) - 1)``, from 0 towards ``top``; with ``ramp = 0`` it is ``top``."""
+    return top * (2 / (1 + math.exp(-ramp * progress)) - 1 if ramp else 1.0)

@@ -11,6 +11,7 @@ Train vision on rendered images, measure what survives on real ones, close the g
 
 commands:
   benchmark   score against the share of real labels, for every arm; without options: the embedded digits
+  cross-task  pretrain on task i, fine-tune on task j with few labels: the whole matrix against its baselines
   run         one pipeline: pretrain, align, self-train, fine-tune, specialize
   report      write summary, table, curve and HTML report of a results folder again
   ledger      verify or show the record of what was computed from what

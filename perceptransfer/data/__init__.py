@@ -1,6 +1,7 @@
 """Floor 3: where images come from, which of them a stage may see, and how they enter a batch."""
 
 from perceptransfer.data.annotated import Annotated as Annotated
+from perceptransfer.data.augment import AppearanceAugmentation as AppearanceAugmentation
 from perceptransfer.data.augment import Augmentation as Augmentation
 from perceptransfer.data.augment import NoAugmentation as NoAugmentation
 from perceptransfer.data.augment import StrongAugmentation as StrongAugmentation
@@ -10,14 +11,24 @@ from perceptransfer.data.batches import Batches as Batches
 from perceptransfer.data.batches import Stream as Stream
 from perceptransfer.data.batches import batches as batches
 from perceptransfer.data.batches import eval_batches as eval_batches
+from perceptransfer.data.blenderproc_hdf5 import BlenderProcHDF5 as BlenderProcHDF5
+from perceptransfer.data.bop import Bop as Bop
+from perceptransfer.data.coco import Coco as Coco
+from perceptransfer.data.combine import Chain as Chain
+from perceptransfer.data.combine import Grayscale as Grayscale
+from perceptransfer.data.combine import GrayscaleSource as GrayscaleSource
 from perceptransfer.data.digits import FontDigits as FontDigits
 from perceptransfer.data.digits import ScannedDigits as ScannedDigits
 from perceptransfer.data.domain import Domain as Domain
 from perceptransfer.data.domain import union as union
 from perceptransfer.data.domain_set import DomainSet as DomainSet
+from perceptransfer.data.fast import small_views as small_views
 from perceptransfer.data.folder import Folder as Folder
 from perceptransfer.data.folder import UnlabeledFolder as UnlabeledFolder
+from perceptransfer.data.fourier import FDA as FDA
+from perceptransfer.data.fourier import PASTA as PASTA
 from perceptransfer.data.manifest import Manifest as Manifest
+from perceptransfer.data.mask_folder import MaskFolder as MaskFolder
 from perceptransfer.data.real_test import TestDomain as TestDomain
 from perceptransfer.data.real_test import TestOutcome as TestOutcome
 from perceptransfer.data.sensor_augment import SensorAugmentation as SensorAugmentation

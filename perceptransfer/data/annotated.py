@@ -9,17 +9,18 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from perceptransfer.core.config import digest
 from perceptransfer.core.errors import ConfigError, DataError
 from perceptransfer.core.features import DEPTH, KEYPOINTS, MASK
 from perceptransfer.core.files import sha256_file
+from perceptransfer.data.crop import crop_map, crop_points, whole
 from perceptransfer.data.files import FileSource
 from perceptransfer.data.images import WHITE
+from perceptransfer.data.label_files import image_size, read_map
 from perceptransfer.data.layout import Entry
 from perceptransfer.data.source import ImageSet
-from perceptransfer.data.targets import Array, Targets
+from perceptransfer.data.targets import IGNORE, Array, Targets
 
 DESCRIPTION, ROWS, FORMAT = "dataset.json", "annotations.jsonl", 1
 KINDS = (MASK, DEPTH, KEYPOINTS)
@@ -126,7 +127,7 @@ class Annotated(FileSource):
     def _targets(self, about: Mapping[str, Any], rows: Sequence[Row], size: tuple[int, int]) -> Targets:
         kinds = self.kinds if self.kinds is not None else [key for key in KINDS if all(key in row for row in rows)]
         arrays: dict[str, Array] = {}
-        sizes = [self._size(row) for row in rows] if kinds else []
+        sizes = [image_size(self.path / str(row["file"])) for row in rows] if kinds else []
         for key in kinds:
             lacking = [row["file"] for row in rows if key not in row]
             if lacking:
@@ -138,40 +139,28 @@ class Annotated(FileSource):
         names = {key: tuple(about.get(key, ())) for key in ("mask_classes", "keypoint_names", "keypoint_flip")}
         return Targets(arrays, **names)
 
-    def _size(self, row: Row) -> tuple[int, int]:
-        with Image.open(self.path / str(row["file"])) as image:
-            return image.height, image.width
+    def _depth_scale(self, row: Row) -> float:
+        scale = row.get("depth_scale")
+        if not isinstance(scale, int | float) or not 0 < scale < np.inf:
+            raise DataError(
+                f"{row['file']} has the depth_scale {scale!r}", where=self.path / ROWS, key="depth_scale",
+                remedy="write metres for each step of the depth image",
+            )  # fmt: skip
+        return float(scale)
 
     def _map(self, key: str, row: Row, of: tuple[int, int], size: tuple[int, int]) -> Array:
         path = self.path / str(row[key])
-        try:
-            with Image.open(path) as opened:
-                values = np.asarray(opened)
-        except OSError as error:
-            raise DataError(f"cannot be read ({error})", where=path, key=key, remedy="write it again") from error
-        if values.shape != of:
+        values = read_map(path, key, of)
+        if key == MASK and values.max(initial=0) > IGNORE:
             raise DataError(
-                f"is {values.shape}, its image is {of}", where=path, key=key, remedy="labels need the image's size"
+                f"holds the value {values.max()}",
+                where=path,
+                key=key,
+                remedy="a mask has classes 0..254, 255 is ignored",
             )
-        return nearest(values.astype(np.uint8) if key == MASK else values * np.float32(row["depth_scale"]), size)
-
-
-def nearest(values: Array, size: tuple[int, int]) -> Array:
-    """Map ``[h, w]`` at another size, each pixel taken from where its centre falls."""
-    rows, columns = (
-        np.minimum(((np.arange(new) + 0.5) * old / new).astype(int), old - 1)
-        for new, old in zip(size, values.shape, strict=True)
-    )
-    picked: Array = values[rows[:, None], columns[None]]
-    return picked.astype(np.uint8 if values.dtype == np.uint8 else np.float32)
-
-
-def scaled_points(points: Array, of: tuple[int, int], size: tuple[int, int]) -> NDArray[np.float32]:
-    """Keypoints ``[..., 3]`` of an image of size ``of`` (H, W) in one of another size; pixel centres at integers."""
-    factor = np.array([size[1] / of[1], size[0] / of[0]])
-    result = np.array(points, dtype=np.float32)
-    result[..., :2] = (np.asarray(points, dtype=np.float64)[..., :2] + 0.5) * factor - 0.5
-    return result
+        if key == DEPTH:
+            values = values * np.float32(self._depth_scale(row))
+        return crop_map(values.astype(np.uint8 if key == MASK else np.float32), whole(of), size, 0)
 
 
 def _keypoints(
@@ -179,10 +168,16 @@ def _keypoints(
 ) -> NDArray[np.float32]:
     found = []
     for row, of in zip(rows, sizes, strict=True):
-        points = np.array(row[KEYPOINTS], dtype=np.float64)
+        try:
+            points = np.array(row[KEYPOINTS], dtype=np.float64)
+        except (TypeError, ValueError):
+            points = np.zeros(0)
         if points.ndim != 3 or points.shape[2] != 3:
-            raise DataError(f"keypoints of {row['file']} are no [A][K][x, y, v]", where=where, key=KEYPOINTS)
-        found.append(scaled_points(points, of, size))
+            raise DataError(
+                f"keypoints of {row['file']} are no [A][K][x, y, v]", where=where / ROWS, key=KEYPOINTS,
+                remedy="write the set again",
+            )  # fmt: skip
+        found.append(crop_points(points, whole(of), size))
     most = max(points.shape[0] for points in found)
     counts = {points.shape[1] for points in found}
     if len(counts) > 1:

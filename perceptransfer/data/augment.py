@@ -26,6 +26,11 @@ def to_tensor(images: Pixels) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2))).float().div_(255.0)
 
 
+def to_pixels(images: Tensor) -> Pixels:
+    """Turn ``float32 [n, 3, H, W]`` in 0..1 into ``uint8 [n, H, W, 3]``, rounded."""
+    return np.ascontiguousarray(np.rint(images.numpy().transpose(0, 2, 3, 1) * 255.0).astype(np.uint8))
+
+
 class Augmentation(Configurable, ABC):
     """Turns a batch ``uint8 [n, H, W, 3]`` into ``float32 [n, 3, H, W]`` in 0..1; equal seeds give equal bits."""
 
@@ -40,6 +45,11 @@ class Augmentation(Configurable, ABC):
         this; here the labels stay as they are.
         """
         return self(images, seed), targets
+
+    @property
+    def moves(self) -> bool:
+        """Whether things change their place in the picture; then `labelled` is overridden."""
+        return False
 
     def ranges(self) -> Mapping[str, Any]:
         """Randomised variables and their ranges, for the ledger."""
@@ -95,6 +105,10 @@ class _Ranged(Augmentation):
         values, view = fast.augment(images, self.table, recipes.CHANCE, self.flip, rng)
         return torch.from_numpy(np.ascontiguousarray(values.transpose(0, 3, 1, 2))), view
 
+    @property
+    def moves(self) -> bool:
+        return self.flip or any(self.table.get(name, (0.0, 0.0)) != (0.0, 0.0) for name in recipes.PLACES)
+
     def ranges(self) -> Mapping[str, Any]:
         """Limits and the chance of every step."""
         chances = {f"{name}_chance": recipes.CHANCE[name] for name in self.table if name in recipes.CHANCE}
@@ -141,3 +155,16 @@ class StrongAugmentation(_Ranged):
             ranges: limits ``[low, high]`` of single variables, instead of the scaled ones.
         """
         super().__init__(recipes.STRONG, strength, flip, engine, ranges)
+
+
+class AppearanceAugmentation(_Ranged):
+    """What the strong augmentation does to light, colour, sharpness and noise; everything stays in its place."""
+
+    def __init__(self, strength: float = 1.0, ranges: dict[str, list[float]] | None = None) -> None:
+        """Scale the ranges.
+
+        Args:
+            strength: factor on all ranges.
+            ranges: limits ``[low, high]`` of single variables, instead of the scaled ones.
+        """
+        super().__init__(recipes.APPEARANCE, strength, False, "fast", ranges)

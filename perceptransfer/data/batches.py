@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 from perceptransfer.core.errors import ConfigError, DataError, TestDomainError
 from perceptransfer.core.features import IMAGE, KEYPOINTS, LABEL
 from perceptransfer.core.seeding import derive_seed
-from perceptransfer.data.augment import Augmentation, NoAugmentation, to_tensor
+from perceptransfer.data.augment import Augmentation, NoAugmentation, to_pixels, to_tensor
 from perceptransfer.data.domain import Domain
 from perceptransfer.data.real_test import TestDomain
 
@@ -27,8 +27,8 @@ Batch = dict[str, dict[str, Tensor]]
 class Stream:
     """How one domain enters a batch.
 
-    ``augment`` makes ``image``; ``strong``, when given, makes a second view ``image_strong`` of the same images, for
-    consistency training. ``balanced`` draws every class equally often, whatever its share.
+    ``augment`` makes ``image``; ``strong``, when given, makes ``image_strong`` out of that: the same view in another
+    look, for consistency training. ``balanced`` draws every class equally often, whatever its share.
     """
 
     domain: Domain
@@ -46,6 +46,12 @@ class Stream:
             raise DataError("the domain is empty", where=self.domain.role, remedy="leave its stream out")
         if self.batch_size < 1:
             raise ConfigError(f"batch_size must be at least 1, got {self.batch_size}", key="batch_size")
+        if self.strong is not None and self.strong.moves:
+            raise ConfigError(
+                f"{type(self.strong).__name__} moves things, so that the two views would not match place by place",
+                key="strong",
+                remedy="use AppearanceAugmentation, or another that changes only the look",
+            )
 
 
 class Batches(Dataset[Batch]):
@@ -103,7 +109,7 @@ class Batches(Dataset[Batch]):
         if KEYPOINTS in batch:
             batch[KEYPOINTS] = as_shares(batch[KEYPOINTS], stream.domain.size)
         if stream.strong is not None:
-            batch[IMAGE_STRONG] = stream.strong(pixels, derive_seed("strong", seed))
+            batch[IMAGE_STRONG] = stream.strong(to_pixels(image), derive_seed("strong", seed))
         if stream.domain.has_labels:
             batch[LABEL] = torch.from_numpy(stream.domain.labels[indices])
         return batch

@@ -113,9 +113,13 @@ class Domain:
         return Domain(self.role, self._images, self._indices[kept], labels, self._targets.take(kept))
 
     def with_labels(
-        self, labels: Indices, indices: Indices | None = None, role: str = "pseudo", targets: Targets | None = None
+        self,
+        labels: Indices | None,
+        indices: Indices | None = None,
+        role: str = "pseudo",
+        targets: Targets | None = None,
     ) -> Domain:
-        """The same images, or those at ``indices``, with other labels, such as a teacher's predictions."""
+        """The same images, or those at ``indices``, with other labels (or none), such as a teacher's predictions."""
         kept = self._indices if indices is None else self._indices[np.asarray(indices, dtype=np.int64)]
         return Domain(role, self._images, kept, labels, targets)
 

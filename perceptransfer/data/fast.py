@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from perceptransfer.data.recipes import Ranges
+from perceptransfer.data.recipes import WEAK, Ranges
 from perceptransfer.data.source import Pixels
 from perceptransfer.data.view import View
 
@@ -59,6 +59,11 @@ def augment(
     _tone(values, curve)
     _jpeg(values, draw)
     return values, view
+
+
+def small_views(n: int, size: tuple[int, int], rng: np.random.Generator) -> View:
+    """A slightly moved view of each of n images of ``size`` (H, W), as the weak augmentation draws them."""
+    return _view(Draws(WEAK, {}, n, rng), size, flip=False)
 
 
 def _look_up(images: Pixels, table: Floats) -> Images:

@@ -45,12 +45,28 @@ class Reader:
         Raises:
             ImageError: the file cannot be read.
         """
-        path = self.root / self.names[index]
+        path = self.root / self.file(index)
         data = read_bytes(path)
-        image = resize(decode(data, path, self.background), self.size, self.mode, self.background)
+        image = self.sized(decode(data, path, self.background), index)
         if self.grey:
             image = np.repeat(np.rint(image @ LUMA).astype(np.uint8)[..., None], 3, axis=2)
-        return hashlib.sha256(data).hexdigest(), image
+        return hashlib.sha256(data + self.what(index).encode()).hexdigest(), image
+
+    def file(self, index: int) -> str:
+        """Relative path of the i-th image's file."""
+        return self.names[index]
+
+    def sized(self, image: Pixels, index: int) -> Pixels:
+        """The i-th image out of its decoded file."""
+        return resize(image, self.size, self.mode, self.background)
+
+    def what(self, index: int) -> str:
+        """What else than the file's bytes says which image this is."""
+        return ""
+
+    def take(self, indices: list[int]) -> Reader:
+        """Reader of some of the images."""
+        return replace(self, names=tuple(self.names[i] for i in indices))
 
 
 class FileSource(ImageSource):
@@ -88,14 +104,16 @@ class FileSource(ImageSource):
         groups: Sequence[str] | None,
         size: tuple[int, int],
         grey: bool = False,
+        reader: Reader | None = None,
     ) -> ImageSet:
-        """Read all files; ``grey`` keeps their luminance only.
+        """Read all files; ``grey`` keeps their luminance only, ``reader`` is one that does more than resize.
 
         Raises:
             ImageError: one cannot be read, and it is not to be quarantined.
             DataError: no image is left, or none of a class; a file differs from the manifest.
         """
-        reader = Reader(self.path, tuple(entry.name for entry in entries), size, self.mode, self.background, grey)
+        if reader is None:
+            reader = Reader(self.path, tuple(entry.name for entry in entries), size, self.mode, self.background, grey)
         hashes, pixels, quarantined = self._read(reader)
         kept = [i for i, sha in enumerate(hashes) if sha is not None]
         number = {name: i for i, name in enumerate(classes)}
@@ -120,7 +138,7 @@ class FileSource(ImageSource):
             classes,
             size,
             pixels=None if pixels is None else pixels[kept] if quarantined else pixels,
-            read=replace(reader, names=tuple(record.name for record in records)) if pixels is None else None,
+            read=reader.take(kept) if pixels is None else None,
             preparation=f"{self.mode} {list(self.background)}" + " grey" * grey,
             quarantined=quarantined,
         )

@@ -11,11 +11,10 @@ import numpy as np
 from perceptransfer.core.errors import ConfigError, DataError, LeakageError
 from perceptransfer.data.files import FileSource
 from perceptransfer.data.images import WHITE, ResizeMode, one_of
+from perceptransfer.data.label_files import PARTS
 from perceptransfer.data.layout import Entry, class_entries, image_files, map_classes, pattern_groups, table_groups
 from perceptransfer.data.source import ImageSet
 from perceptransfer.data.splits import hold_out
-
-PARTS = ("train", "test", "val")  # the order of hold_out's parts
 
 
 class Folder(FileSource):
@@ -43,6 +42,7 @@ class Folder(FileSource):
         background: tuple[int, int, int] = WHITE,
         on_bad_image: Literal["error", "quarantine"] = "error",
         manifest: str | None = None,
+        one_class: str | None = None,
     ) -> None:
         """Name the folder and how it is read.
 
@@ -61,6 +61,7 @@ class Folder(FileSource):
             background: colour under transparent pixels and beside padded images, RGB 0..255.
             on_bad_image: stop at an unreadable image, or leave it out and list it.
             manifest: file to verify the images against.
+            one_class: class of all images, for tasks that need none; folders then say nothing but the split.
         """
         super().__init__(path, resize, background, on_bad_image, manifest)
         one_of("split", split, ("auto", "subfolders", "group", "random"))
@@ -68,7 +69,7 @@ class Folder(FileSource):
         self.split, self.split_seed, self.shares = split, split_seed, (test_share, val_share)
         self.group_pattern, self.group_column = group_pattern, group_column
         self.groups_csv = None if groups_csv is None else Path(groups_csv).expanduser()
-        self.class_map, self.unmapped = class_map, unmapped
+        self.class_map, self.unmapped, self.one_class = class_map, unmapped, one_class
         if group_pattern is not None and groups_csv is not None:
             raise ConfigError("give group_pattern or groups_csv, not both", key="groups_csv")
         if split == "group" and group_pattern is None and groups_csv is None:
@@ -83,13 +84,13 @@ class Folder(FileSource):
             ImageError: an unreadable image, unless quarantined.
             ConfigError: a class map that does not fit the folders.
         """
-        entries = class_entries(self.path)
+        entries = class_entries(self.path, self.one_class)
         if self.class_map is not None:
             entries = map_classes(entries, self.class_map, self.unmapped, self.path)
         classes = sorted({str(entry.label) for entry in entries})
-        if len(classes) < 2:
+        if len(classes) < 2 and self.one_class is None:
             raise DataError(
-                f"holds only one class, {classes}", where=self.path, remedy="give a folder with one folder per class"
+                f"holds only one class, {classes}", where=self.path, remedy="give one folder per class, or one_class"
             )
         names = [entry.name for entry in entries]
         groups = None

@@ -103,24 +103,24 @@ def resize(image: Pixels, size: tuple[int, int], mode: ResizeMode = "squash", fi
         raise ConfigError(f"image size must be positive, got {size}", key="size")
     h, w = image.shape[:2]
     if mode == "squash":
-        return _scale(image, (0.0, 0.0, w, h), size)
+        return scale(image, (0.0, 0.0, w, h), size)
     if mode == "crop":
         cut_h, cut_w = min(h, w * height / width), min(w, h * width / height)
         top, left = (h - cut_h) / 2, (w - cut_w) / 2
-        return _scale(image, (left, top, left + cut_w, top + cut_h), size)
+        return scale(image, (left, top, left + cut_w, top + cut_h), size)
     if mode == "pad":
         factor = min(height / h, width / w)
         inner = (max(1, round(h * factor)), max(1, round(w * factor)))
         top, left = (height - inner[0]) // 2, (width - inner[1]) // 2
         canvas = np.empty((height, width, 3), np.uint8)
         canvas[:] = np.asarray(fill, dtype=np.uint8)
-        canvas[top : top + inner[0], left : left + inner[1]] = _scale(image, (0.0, 0.0, w, h), inner)
+        canvas[top : top + inner[0], left : left + inner[1]] = scale(image, (0.0, 0.0, w, h), inner)
         return canvas
     raise ConfigError(f"unknown resize mode {mode!r}", key="resize", remedy=f"use one of {', '.join(MODES)}")
 
 
-def _scale(image: Pixels, box: tuple[float, float, float, float], size: tuple[int, int]) -> Pixels:
-    """Scale the part ``box`` (left, top, right, bottom) axis by axis: each may shrink or grow on its own."""
+def scale(image: Pixels, box: tuple[float, float, float, float], size: tuple[int, int]) -> Pixels:
+    """Bring the part ``box`` (left, top, right, bottom) to size, axis by axis: each may shrink or grow on its own."""
     left, top, right, bottom = box
     height, width = size
     picture = Image.fromarray(image)

@@ -68,8 +68,10 @@ def _files(folder: Path, above: frozenset[Path]) -> Iterator[Path]:
             yield from _files(path, above)
 
 
-def class_entries(root: Path) -> list[Entry]:
+def class_entries(root: Path, one_class: str | None = None) -> list[Entry]:
     """Read ``root/class/…`` or ``root/train|val|test/class/…``; below a class folder any depth.
+
+    With ``one_class`` folders have no meaning but the split: all images are of that class.
 
     Raises:
         DataError: no images, images outside class folders, split folders beside class folders, an empty class folder.
@@ -82,6 +84,9 @@ def class_entries(root: Path) -> list[Entry]:
         raise DataError(
             f"holds split folders {with_splits} beside {others}", where=root, remedy="move one kind out of the folder"
         )
+    if one_class is not None:
+        folder_of = [name.split("/")[0].lower() if with_splits else "" for name in names]
+        return [Entry(name, SPLIT_FOLDERS.get(part), one_class) for name, part in zip(names, folder_of, strict=True)]
     depth = 2 if with_splits else 1
     for parent in [root / name for name in with_splits] or [root]:
         for folder in parent.iterdir():

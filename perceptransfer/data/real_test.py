@@ -105,7 +105,11 @@ class TestDomain(Domain):
         self._refuse()
 
     def with_labels(
-        self, labels: Indices, indices: Indices | None = None, role: str = "pseudo", targets: Targets | None = None
+        self,
+        labels: Indices | None,
+        indices: Indices | None = None,
+        role: str = "pseudo",
+        targets: Targets | None = None,
     ) -> Domain:
         """Refused, in every phase."""
         self._refuse()

@@ -35,6 +35,10 @@ STRONG: Ranges = {
     "jpeg_quality_loss": (5.0, 60.0),  # quality is 100 − x
 }
 
+# What moves things in the picture; the rest changes only how they look.
+PLACES = frozenset({"rotate_degrees", "shear_degrees", "log_scale", "shift_share", "lens_distortion"})
+APPEARANCE: Ranges = {name: limits for name, limits in STRONG.items() if name not in PLACES}
+
 # How often each of these steps is taken at all, at every strength.
 CHANCE = {"motion_blur_share": 0.3, "defocus_share": 0.3, "shot_noise": 0.5, "jpeg_quality_loss": 0.3}
 

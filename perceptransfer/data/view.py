@@ -65,6 +65,16 @@ class View:
             flat = _unbend(flat, self.bend[:, None] / float(self.centre @ self.centre))
         return np.asarray(flat + self.centre, dtype=np.float64)
 
+    def origins(self, points: Floats) -> Floats:
+        """Where points ``[n, P, 2]`` (x, y) of the results lie in the images: the inverse of `points`."""
+        flat = points - self.centre
+        if self.bend is not None:
+            radius = (flat**2).sum(-1, keepdims=True) / float(self.centre @ self.centre)
+            flat = flat * (1 + self.bend[:, None, None] * radius)
+        linear = self.matrix[:, :, :2]
+        origin = linear @ self.centre + self.matrix[:, :, 2]
+        return np.asarray(np.einsum("nij,npj->npi", linear, flat) + origin[:, None], dtype=np.float64)
+
     def _keypoints(self, values: NDArray[np.float32], flip: tuple[int, ...]) -> NDArray[np.float32]:
         n, labellings, count = values.shape[:3]
         result = values.copy()

@@ -28,6 +28,11 @@ class PseudoLabels:
     report: dict[str, Any]
 
 
+def bar(confidence: NDArray[np.floating], keep: float, threshold: float) -> float:
+    """Confidence from which on a prediction is kept: ``threshold``, or less where that keeps less than ``keep``."""
+    return min(threshold, float(np.quantile(confidence, 1 - keep)))
+
+
 def choose_pseudo_labels(
     labels: NDArray[np.int64],
     confidence: NDArray[np.floating],
@@ -50,8 +55,7 @@ def choose_pseudo_labels(
         if not mine.any():
             shares[name] = None  # the teacher never predicts it: no share to speak of
             continue
-        bound = min(threshold, float(np.quantile(confidence[mine], 1 - keep)))
-        kept |= mine & (confidence >= bound)
+        kept |= mine & (confidence >= bar(confidence[mine], keep, threshold))
         shares[name] = float(kept[mine].mean())
     indices = np.flatnonzero(kept)
     report = {

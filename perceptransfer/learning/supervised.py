@@ -21,6 +21,11 @@ Batch = Mapping[str, Mapping[str, Tensor]]
 NormMode = Literal["joint", "per_domain"]
 
 
+def weight_key(label_key: str) -> str:
+    """Key in a batch of how much each label of a kind counts, for labels that are not all equally sure."""
+    return f"{label_key}_weight"
+
+
 class SupervisedModule(L.LightningModule):
     """Weighted sum of the tasks' losses over every labelled stream of the batch.
 
@@ -91,7 +96,9 @@ class SupervisedModule(L.LightningModule):
         for task in self.tasks:
             found = [
                 self.stream_weights.get(name, 1.0)
-                * task.loss(features[name].outputs[task.name], stream[task.label_key], stream.get("weight"))
+                * task.loss(
+                    features[name].outputs[task.name], stream[task.label_key], stream.get(weight_key(task.label_key))
+                )
                 for name, stream in streams.items()
                 if task.label_key in stream
             ]

@@ -24,7 +24,8 @@ def interference(
     Both are given by task name: counts over training seeds in one order and over one test set (`seed_scores` where
     only a score a seed is known). The comparison means something at equal budget only: the same images, batch size
     and optimiser steps for the one multi-task model as for each single-task model. Seeds, and test groups where known,
-    are paired; p is corrected (Holm) over the tasks.
+    are paired; p is corrected (Holm) over the tasks. The interval of one seed without test groups has no width and says
+    nothing.
 
     Raises:
         UndefinedMetricError: other tasks here than there, a task without direction, or arms that cannot be paired.

@@ -101,7 +101,8 @@ def resampled_scores(counts: GroupCounts, seed_weights: ArrayLike, group_weights
 
     totals = counts.totals if counts.totals.ndim == 3 else counts.totals[None]
     scores = _class_means(drawn(counts.hits), drawn(totals))
-    return np.asarray((scores * by_seed).sum(axis=1) / by_seed.sum(axis=1), dtype=np.float64)
+    # A seed that is not drawn may be without a score.
+    return np.asarray((np.where(by_seed > 0, scores, 0.0) * by_seed).sum(axis=1) / by_seed.sum(axis=1))
 
 
 def bootstrap_draws(arms: Mapping[str, GroupCounts], *, draws: int = DRAWS, seed: int = 0) -> dict[str, Floats]:
@@ -172,7 +173,8 @@ def _weights(rng: np.random.Generator, draws: int, size: int) -> NDArray[np.int6
 
 
 def _class_means(hits: Floats, totals: Floats) -> Floats:
-    """Mean of hits ÷ totals over the last axis, classes without items left out."""
+    """Mean of hits ÷ totals over the last axis, classes without items left out; NaN where no class has any."""
     present = totals > 0
     recalls = np.where(present, hits / np.where(present, totals, 1.0), 0.0)
-    return np.asarray(recalls.sum(axis=-1) / np.maximum(present.sum(axis=-1), 1), dtype=np.float64)
+    count = present.sum(axis=-1)
+    return np.asarray(np.where(count > 0, recalls.sum(axis=-1) / np.maximum(count, 1), np.nan), dtype=np.float64)

@@ -11,6 +11,7 @@ from perceptransfer.metrics.validators import VALIDATORS
 
 TRAINED_QUANTITIES: Mapping[str, frozenset[str]] = {
     "entropy": frozenset({"entropy"}),
+    "entropyminimization": frozenset({"entropy"}),
     "minimumentropy": frozenset({"entropy"}),
     "tent": frozenset({"entropy"}),
     "bnm": frozenset({"bnm", "entropy"}),

@@ -87,7 +87,6 @@ def finger_joints(name: str, flexion: Vector, spread: float) -> Floats:
     frame = about("z", finger.heading + spread)
     if name == "thumb":
         frame = frame @ about("y", -55.0)  # its nail looks to the side
-        frame = frame @ about("x", -12.0)
     points = [np.asarray(finger.base)]
     for length, angle in zip(finger.lengths, flexion, strict=True):
         frame = frame @ about("x", -angle)

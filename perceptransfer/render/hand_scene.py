@@ -31,16 +31,18 @@ class Fingers(Ranges):
         open_middle_deg: Number = (0.0, 22.0),
         closed_base_deg: Number = (62.0, 90.0),
         closed_middle_deg: Number = (82.0, 108.0),
-        open_thumb_deg: Number = (0.0, 18.0),
-        closed_thumb_deg: Number = (42.0, 62.0),
+        open_thumb_deg: Number = (-8.0, 12.0),
+        closed_thumb_deg: Number = (54.0, 72.0),
         spread_deg: Number = (0.0, 9.0),
-        thumb_spread_deg: Number = (-12.0, 18.0),
+        open_thumb_spread_deg: Number = (-6.0, 18.0),
+        closed_thumb_spread_deg: Number = (-22.0, -8.0),
         coupling: Number = (0.5, 0.75),
     ) -> None:
         self._numbers(
             open_base_deg=open_base_deg, open_middle_deg=open_middle_deg, closed_base_deg=closed_base_deg,
             closed_middle_deg=closed_middle_deg, open_thumb_deg=open_thumb_deg, closed_thumb_deg=closed_thumb_deg,
-            spread_deg=spread_deg, thumb_spread_deg=thumb_spread_deg, coupling=coupling,
+            spread_deg=spread_deg, open_thumb_spread_deg=open_thumb_spread_deg,
+            closed_thumb_spread_deg=closed_thumb_spread_deg, coupling=coupling,
         )  # fmt: skip
 
     def sample(self, draws: Draws, state: str) -> Pose:
@@ -52,7 +54,7 @@ class Fingers(Ranges):
             if name == "thumb":
                 bend = self.draw(f"{how}_thumb_deg", own)
                 flexion.append((0.45 * bend, bend, 0.9 * bend))
-                aside.append(self.draw("thumb_spread_deg", own) if bit == "1" else -34.0)
+                aside.append(self.draw(f"{how}_thumb_spread_deg", own))
                 continue
             middle = self.draw(f"{how}_middle_deg", own)
             flexion.append((self.draw(f"{how}_base_deg", own), middle, self.draw("coupling", own) * middle))

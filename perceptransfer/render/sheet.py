@@ -60,8 +60,11 @@ def overlay(
     for number, (x, y, state) in enumerate(points):
         if state:
             place = (round((x + 0.5) * zoom - 0.5), round((y + 0.5) * zoom - 0.5))
-            cv2.circle(drawn, place, 3, (0, 0, 0), -1 if state == 2 else 1, cv2.LINE_AA)
-            cv2.circle(drawn, place, 2, _colour(number, len(points)), -1 if state == 2 else 1, cv2.LINE_AA)
+            if state == 2:
+                cv2.circle(drawn, place, 3, (0, 0, 0), -1, cv2.LINE_AA)
+            cv2.circle(
+                drawn, place, 2 if state == 2 else 3, _colour(number, len(points)), -1 if state == 2 else 1, cv2.LINE_AA
+            )
     return np.asarray(drawn, dtype=np.uint8)
 
 

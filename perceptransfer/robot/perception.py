@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from perceptransfer.alignment import AlignmentLoss
+from perceptransfer.alignment import AlignmentLoss, Shapes
 from perceptransfer.core.checkpoint import Checkpoint
 from perceptransfer.core.config import config_of
 from perceptransfer.core.errors import DataError
@@ -55,7 +55,7 @@ def train_pose_encoder(
         raise DataError("alignment and unlabeled pictures go together", key="unlabeled", remedy="give both or neither")
     seed_everything(derive_seed(seed, "pose"))
     if alignment is not None:
-        alignment.build(encoder.dim, 0)
+        alignment.prepare(Shapes(encoder.dim, 0))
     module = PoseModule(encoder, optim, alignment=alignment, weight=weight)
     feed = _batches(frames, unlabeled, optim.steps, batch_size, seed)
     fit(module, feed, stage="pose", steps=optim.steps, runtime=runtime or Runtime("cpu"))

@@ -9,7 +9,16 @@ from perceptransfer.core.checkpoint import Checkpoint
 from perceptransfer.core.config import config_of, instantiate
 from perceptransfer.core.features import SOURCE, TARGET
 from perceptransfer.data import Augmentation, Stream, batches
-from perceptransfer.learning import AlignmentModule, Optim, Runtime, build_model, build_tasks, fit, to_checkpoint
+from perceptransfer.learning import (
+    AlignmentModule,
+    Optim,
+    Runtime,
+    build_loss,
+    build_model,
+    build_tasks,
+    fit,
+    to_checkpoint,
+)
 from perceptransfer.stages.base import Domains, Stage, StageResult, positive, share
 from perceptransfer.stages.evidence import collect, prior_report, validators
 from perceptransfer.tasks import classifier
@@ -87,13 +96,11 @@ class Align(Stage):
         unlabeled, held_out = data["unlabeled"], data.get("synthetic_val")
         judge = classifier(tasks)
         evidence = None if judge is None else collect(model, judge.name, unlabeled, held_out)
-        loss: AlignmentLoss = instantiate(config_of(self.loss))  # a fresh one: a stage may run many times
-        loss.build(model.encoder.dim, (judge or tasks[0]).num_outputs)
         module = AlignmentModule(
             model,
             tasks,
             self.optim,
-            loss,
+            build_loss(self.loss, model, tasks),
             weight=self.weight,
             warmup=self.warmup,
             norm=self.norm,

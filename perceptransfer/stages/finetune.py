@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-import torch
 
 from perceptransfer.core.checkpoint import Checkpoint
 from perceptransfer.core.config import config_of, instantiate
@@ -14,14 +13,15 @@ from perceptransfer.core.features import SOURCE, TARGET
 from perceptransfer.core.seeding import derive_seed
 from perceptransfer.data import Augmentation, Domain, Stream, batches
 from perceptransfer.learning import (
+    Bars,
     Optim,
     Runtime,
     SupervisedModule,
     build_model,
     build_tasks,
-    choose_pseudo_labels,
+    change_tasks,
     fit,
-    predict,
+    pseudo_labelled,
     to_checkpoint,
 )
 from perceptransfer.models import LoRA, PerceptionModel, add_lora, set_trainable
@@ -69,9 +69,12 @@ class Finetune(Stage):
         precision: Lightning's precision.
         weighting: How several tasks' losses become one; any `Weighting`, also a user's own by import path. Null for
             their plain sum.
+        tasks: What the model is to learn from here on, where that is something else than before: the encoder goes on
+            under new heads. Null keeps the tasks.
     """
 
     name: ClassVar[str] = "finetune"
+    IF_GIVEN: ClassVar[frozenset[str]] = Stage.IF_GIVEN | {"tasks"}
 
     def __init__(
         self,
@@ -96,6 +99,7 @@ class Finetune(Stage):
         source_augment: Augmentation | None = None,
         precision: Literal["32-true", "16-mixed", "bf16-mixed"] = "32-true",
         weighting: Weighting | None = None,
+        tasks: list[Task] | None = None,
     ) -> None:
         positive(self.name, steps=steps, batch_size=batch_size, lr=lr, rounds=rounds)
         positive(self.name, halved_at=1.0 if halved_at is None else halved_at)
@@ -104,6 +108,12 @@ class Finetune(Stage):
             raise ConfigError(f"{head_steps} head steps of {steps}", key="finetune.head_steps", remedy="0 to steps")
         if lora_rank is not None and tune != "all":
             raise ConfigError("LoRA replaces the choice of weights", key="finetune.tune", remedy="leave tune at all")
+        if tasks is not None and (not tasks or pseudo_weight > 0):
+            raise ConfigError(
+                "no task to go on with, or pseudo-labels of a task that the model has not learnt yet",
+                key="finetune.tasks",
+                remedy="name at least one task and set pseudo_weight to 0",
+            )
         self.steps, self.head_steps, self.batch_size = steps, head_steps, batch_size
         self.extra_batch_size = batch_size if extra_batch_size is None else extra_batch_size
         positive(self.name, extra_batch_size=self.extra_batch_size)
@@ -113,7 +123,7 @@ class Finetune(Stage):
         self.halved_at = halved_at
         self.keep, self.threshold, self.ema_decay, self.balanced = keep, threshold, ema_decay, balanced
         self.augment, self.source_augment, self.precision = augment, source_augment, precision
-        self.weighting = weighting
+        self.weighting, self.tasks = weighting, tasks
 
     @property
     def reads(self) -> tuple[str, ...]:
@@ -137,6 +147,8 @@ class Finetune(Stage):
         return {name: factor if factor >= NEGLIGIBLE else 0.0 for name, factor in factors.items()}
 
     def train(self, checkpoint: Checkpoint, data: Domains, *, seed: int, runtime: Runtime) -> StageResult:
+        if self.tasks is not None:
+            checkpoint = change_tasks(checkpoint, self.tasks, seed=seed)
         model, tasks = build_model(checkpoint, seed=seed), build_tasks(checkpoint)
         adapters: LoRA | None = None
         if self.lora_rank is not None:
@@ -147,7 +159,7 @@ class Finetune(Stage):
         for number, (steps, head_only) in enumerate(self._parts()):
             if adapters is None:
                 trained = set_trainable(model, "head" if head_only else self.tune)
-            streams, kept = self._streams(model, tasks[0], data)
+            streams, kept = self._streams(model, tasks, data, derive_seed(seed, "views", number))
             rounds += kept
             module = SupervisedModule(
                 model,
@@ -175,7 +187,7 @@ class Finetune(Stage):
         return [(self.head_steps, True)] * (self.head_steps > 0) + [(steps, False) for steps in even if steps]
 
     def _streams(
-        self, model: PerceptionModel, task: Task, data: Domains
+        self, model: PerceptionModel, tasks: list[Task], data: Domains, seed: int
     ) -> tuple[dict[str, Stream], list[dict[str, Any]]]:
         streams = {TARGET: Stream(data["labeled"], self.batch_size, self.augment, balanced=self.balanced)}
         weights = self.weights(data["labeled"])
@@ -186,14 +198,10 @@ class Finetune(Stage):
         rest = _without(data["unlabeled"], data["labeled"])
         if not len(rest):
             return streams, []
-        outputs = torch.from_numpy(predict(model, rest).outputs[task.name])
-        labels, confidence = task.pseudo_label(outputs)
-        chosen = choose_pseudo_labels(
-            labels.numpy(), confidence.numpy(), rest.classes, keep=self.keep, threshold=self.threshold
-        )
-        pseudo = rest.with_labels(chosen.labels, chosen.indices)
+        bars = Bars(self.keep, self.threshold)
+        pseudo, report = pseudo_labelled(model, tasks, rest, data["labeled"].targets, bars, seed)
         streams[PSEUDO] = Stream(pseudo, self.extra_batch_size, self.augment)
-        return streams, [chosen.report]
+        return streams, [report]
 
 
 def _without(unlabeled: Domain, labeled: Domain) -> Domain:

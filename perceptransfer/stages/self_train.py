@@ -4,31 +4,31 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Literal
 
-import torch
-
 from perceptransfer.alignment import AlignmentLoss
 from perceptransfer.core.checkpoint import Checkpoint
 from perceptransfer.core.config import config_of, instantiate
 from perceptransfer.core.errors import ConfigError
 from perceptransfer.core.features import SOURCE, TARGET
 from perceptransfer.core.seeding import derive_seed
-from perceptransfer.data import Augmentation, Stream, batches
+from perceptransfer.data import AppearanceAugmentation, Augmentation, Stream, batches
 from perceptransfer.learning import (
+    Bars,
+    MeanTeacherModule,
     Optim,
-    PseudoLabels,
     Runtime,
     SelfTrainingModule,
+    Teacher,
+    build_loss,
     build_model,
     build_tasks,
-    choose_pseudo_labels,
     fit,
-    predict,
+    pseudo_labelled,
     to_checkpoint,
 )
 from perceptransfer.models import PerceptionModel
 from perceptransfer.stages.base import Domains, Stage, StageResult, positive, share
 from perceptransfer.stages.evidence import collect, validators
-from perceptransfer.tasks import Task
+from perceptransfer.tasks import Task, classifier
 from perceptransfer.weighting import Weighting
 
 
@@ -39,6 +39,11 @@ class SelfTrain(Stage):
 
     The bar is set per predicted class, and how many images each class keeps is not evened out, so no class balance is
     assumed. The report holds, for every round, the share kept and predicted per class.
+
+    Every task that says how sure it is takes part. Of a mask the pixels below the bar of their class are ignored, of
+    the keypoints those below their bar, or not found again in moved views, are not labelled; a model without a
+    classification task learns from all images in this way. Depth has no confidence: its head goes on learning from
+    synthetic images only. With a ``teacher`` the answers are made anew for every batch instead of every round.
 
     Args:
         rounds: Number of predict-filter-retrain rounds.
@@ -58,9 +63,13 @@ class SelfTrain(Stage):
         precision: Lightning's precision.
         weighting: How several tasks' losses become one; any `Weighting`, also a user's own by import path. Null for
             their plain sum.
+        teacher: How the moving average labels every batch anew, for rounds * steps steps; keep and threshold then mean
+            nothing. Null for rounds.
+        agreement: Share of the longer side within which a keypoint must be found again in moved views.
     """
 
     name: ClassVar[str] = "self_train"
+    IF_GIVEN: ClassVar[frozenset[str]] = Stage.IF_GIVEN | {"teacher", "agreement"}
 
     def __init__(
         self,
@@ -80,6 +89,8 @@ class SelfTrain(Stage):
         target_augment: Augmentation | None = None,
         precision: Literal["32-true", "16-mixed", "bf16-mixed"] = "32-true",
         weighting: Weighting | None = None,
+        teacher: Teacher | None = None,
+        agreement: float | None = None,
     ) -> None:
         positive(self.name, rounds=rounds, steps=steps, batch_size=batch_size, lr=lr)
         share(self.name, keep=min(keep), threshold=threshold)
@@ -91,7 +102,9 @@ class SelfTrain(Stage):
         self.keep, self.threshold, self.pseudo_weight = keep, threshold, pseudo_weight
         self.ema_decay, self.loss, self.loss_weight, self.norm = ema_decay, loss, loss_weight, norm
         self.source_augment, self.target_augment, self.precision = source_augment, target_augment, precision
-        self.weighting = weighting
+        self.weighting, self.teacher = weighting, teacher
+        self.agreement = Bars.agreement if agreement is None else agreement
+        share(self.name, agreement=self.agreement)
 
     @property
     def reads(self) -> tuple[str, ...]:
@@ -111,57 +124,66 @@ class SelfTrain(Stage):
 
     def train(self, checkpoint: Checkpoint, data: Domains, *, seed: int, runtime: Runtime) -> StageResult:
         model, tasks = build_model(checkpoint, seed=seed), build_tasks(checkpoint)
-        unlabeled, held_out = data["unlabeled"], data.get("synthetic_val")
-        before, reference = collect(model, tasks[0].name, unlabeled, held_out)
+        unlabeled, held_out, judge = data["unlabeled"], data.get("synthetic_val"), classifier(tasks)
+        evidence = None if judge is None else collect(model, judge.name, unlabeled, held_out)
         module = self._module(model, tasks)
-        rounds: list[dict[str, Any]] = []
+        if self.teacher is None:
+            report: dict[str, Any] = {"rounds": self._in_rounds(module, data, seed, runtime)}
+        else:
+            report = {"rounds": [], "teacher": config_of(self.teacher)["init_args"]}
+            self._fit(module, self._online(data, self.teacher), self.total_steps, seed, runtime)
+        if judge is not None and evidence is not None:
+            before, reference = evidence
+            after, _ = collect(module.final_model(), judge.name, unlabeled, held_out, reference)
+            report |= {"validators_before": validators(before), "validators_after": validators(after)}
+        report |= module.sharing.report()
+        return StageResult(to_checkpoint(module.final_model(), checkpoint, {"stage": self.name}), report)
+
+    def _in_rounds(
+        self, module: SelfTrainingModule, data: Domains, seed: int, runtime: Runtime
+    ) -> list[dict[str, Any]]:
+        reports = []
         for number in range(self.rounds):
-            chosen = self._pseudo_labels(module.final_model(), tasks[0], data, number)
-            rounds.append(chosen.report)
             module.optim = Optim(
                 self.steps, self.lr, self.weight_decay, start=number * self.steps, total=self.total_steps
             )
-            streams = {
-                SOURCE: Stream(data["synthetic"], self.batch_size, self.source_augment, balanced=True),
-                TARGET: Stream(
-                    unlabeled.with_labels(chosen.labels, chosen.indices), self.batch_size, self.target_augment
-                ),
-            }
-            loader = batches(streams, self.steps, derive_seed(seed, number), workers=runtime.workers)
-            fit(module, loader, stage=self.name, steps=self.steps, runtime=runtime, precision=self.precision)
-        after, _ = collect(module.final_model(), tasks[0].name, unlabeled, held_out, reference)
-        report = {
-            "rounds": rounds,
-            "validators_before": validators(before),
-            "validators_after": validators(after),
-            **module.sharing.report(),
-        }
-        return StageResult(to_checkpoint(module.final_model(), checkpoint, {"stage": self.name}), report)
+            answers, report = pseudo_labelled(
+                module.final_model(),
+                module.tasks,
+                data["unlabeled"],
+                data["synthetic"].targets,
+                Bars(self.keep_in(number), self.threshold, self.agreement),
+                derive_seed(seed, "views", number),
+            )
+            reports.append(report)
+            streams = self._streams(data, Stream(answers, self.batch_size, self.target_augment))
+            self._fit(module, streams, self.steps, derive_seed(seed, number), runtime)
+        return reports
+
+    def _online(self, data: Domains, teacher: Teacher) -> dict[str, Stream]:
+        look = teacher.look or AppearanceAugmentation()
+        return self._streams(data, Stream(data["unlabeled"], self.batch_size, self.target_augment, strong=look))
+
+    def _streams(self, data: Domains, target: Stream) -> dict[str, Stream]:
+        source = Stream(data["synthetic"], self.batch_size, self.source_augment, balanced=True)
+        return {SOURCE: source, TARGET: target}
+
+    def _fit(
+        self, module: SelfTrainingModule, streams: dict[str, Stream], steps: int, seed: int, runtime: Runtime
+    ) -> None:
+        loader = batches(streams, steps, seed, workers=runtime.workers)
+        fit(module, loader, stage=self.name, steps=steps, runtime=runtime, precision=self.precision)
 
     def _module(self, model: PerceptionModel, tasks: list[Task]) -> SelfTrainingModule:
-        alignment: AlignmentLoss | None = None
-        if self.loss is not None:
-            alignment = instantiate(config_of(self.loss))
-            alignment.build(model.encoder.dim, tasks[0].num_outputs)
-        return SelfTrainingModule(
-            model,
-            tasks,
-            Optim(self.steps, self.lr, self.weight_decay),
-            pseudo_weight=self.pseudo_weight,
-            alignment=alignment,
-            alignment_weight=self.loss_weight,
-            norm=self.norm,
-            ema_decay=self.ema_decay,
-            weighting=instantiate(config_of(self.weighting)),
-        )
-
-    def _pseudo_labels(self, teacher: PerceptionModel, task: Task, data: Domains, number: int) -> PseudoLabels:
-        outputs = torch.from_numpy(predict(teacher, data["unlabeled"]).outputs[task.name])
-        labels, confidence = task.pseudo_label(outputs)
-        return choose_pseudo_labels(
-            labels.numpy(),
-            confidence.numpy(),
-            data["unlabeled"].classes,
-            keep=self.keep_in(number),
-            threshold=self.threshold,
-        )
+        options: dict[str, Any] = {
+            "pseudo_weight": self.pseudo_weight,
+            "alignment": None if self.loss is None else build_loss(self.loss, model, tasks),
+            "alignment_weight": self.loss_weight,
+            "norm": self.norm,
+            "ema_decay": self.ema_decay,
+            "weighting": instantiate(config_of(self.weighting)),
+        }
+        if self.teacher is None:
+            return SelfTrainingModule(model, tasks, Optim(self.steps, self.lr, self.weight_decay), **options)
+        optim = Optim(self.total_steps, self.lr, self.weight_decay)
+        return MeanTeacherModule(model, tasks, optim, teacher=self.teacher, **options)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -16,13 +16,15 @@ from perceptransfer.metrics.validators import VALIDATORS
 from perceptransfer.models import adapt_batchnorm
 from perceptransfer.stages.base import Domains, Stage, StageResult, positive, share
 from perceptransfer.stages.evidence import collect, validators
+from perceptransfer.tasks import classifier
 
 
 class Specialize(Stage):
     """Offline AdaBN: batch-norm statistics re-estimated on the device's own images (Li et al., 2016).
 
     With ``rollback`` the change is kept only where the label-free ``validator`` did not fall, since AdaBN helps some
-    checkpoints and costs others several points. A model without batch norm passes unchanged. The images are those of
+    checkpoints and costs others several points; without a classification task no validator applies, and the change is
+    kept unjudged, as the report says. A model without batch norm passes unchanged. The images are those of
     the data's device folder, or all unlabeled real images where none is given.
 
     Args:
@@ -65,8 +67,8 @@ class Specialize(Stage):
 
     def train(self, checkpoint: Checkpoint, data: Domains, *, seed: int, runtime: Runtime) -> StageResult:
         device, held_out = data["device"], data.get("synthetic_val")
-        model, task = build_model(checkpoint, seed=seed), build_tasks(checkpoint)[0]
-        before, reference = collect(model, task.name, device, held_out)
+        model, judge = build_model(checkpoint, seed=seed), classifier(build_tasks(checkpoint))
+        evidence = None if judge is None else collect(model, judge.name, device, held_out)
         # Folders are sorted by class or time: a batch must hold a cross-section, not one class.
         order = np.random.default_rng(seed).permutation(len(device))
         if len(order) > self.batch_size:
@@ -74,16 +76,20 @@ class Specialize(Stage):
         parts = np.array_split(order, max(1, len(order) // self.batch_size))
         with torch.no_grad():
             change = adapt_batchnorm(model, (to_tensor(device.images(part)) for part in parts), self.alpha)
-        after, _ = collect(model, task.name, device, held_out, reference)
-        scores = {"before": validators(before), "after": validators(after)}
-        fell = scores["after"][self.validator] < scores["before"][self.validator]
-        kept = not (self.rollback and fell) and change.layers > 0
-        report = {
-            "adabn": asdict(change),
-            "validator": self.validator,
-            "validators_before": scores["before"],
-            "validators_after": scores["after"],
-            "rolled_back": self.rollback and fell,
-        }
+        report: dict[str, Any] = {"adabn": asdict(change), "validator": None, "rolled_back": False}
+        if judge is None or evidence is None:
+            report["reason"] = "the model has no classification task, from which validators read: kept unjudged"
+        else:
+            before, reference = evidence
+            after, _ = collect(model, judge.name, device, held_out, reference)
+            scores = {"before": validators(before), "after": validators(after)}
+            fell = scores["after"][self.validator] < scores["before"][self.validator]
+            report |= {
+                "validator": self.validator,
+                "validators_before": scores["before"],
+                "validators_after": scores["after"],
+                "rolled_back": self.rollback and fell,
+            }
+        kept = not report["rolled_back"] and change.layers > 0
         result = to_checkpoint(model, checkpoint, {"stage": self.name}) if kept else checkpoint
         return StageResult(result, report)

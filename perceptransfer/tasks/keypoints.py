@@ -65,11 +65,16 @@ class Keypoints(Task):
         return DenseHead(dim, channels, self.num_keypoints, self.width)
 
     def loss(self, output: Tensor, label: Tensor, weight: Tensor | None = None) -> Tensor:
-        """Scalar; ``label`` ``[B, A, K, 3]`` holds x and y as shares of width and height, as batches do."""
+        """Scalar; ``label`` ``[B, A, K, 3]`` holds x and y as shares of width and height, as batches do.
+
+        ``weight`` ``[B, K]`` scales each keypoint's share, ``[B]`` each image's.
+        """
         cells = output.shape[-2:]
         belief = F.log_softmax(output.float().flatten(2), dim=2)
         seen = (label[..., 2] > 0) & ((label[..., :2] >= 0) & (label[..., :2] < 1)).all(-1)
         each = -(self._gaussians(label, cells) * belief[:, None]).sum(-1) * seen
+        if weight is not None and weight.ndim == 2:
+            each, weight = each * weight[:, None], None
         count = seen.sum(2)
         by_labelling = torch.where(count > 0, each.sum(2) / count.clamp_min(1), torch.inf)
         best = by_labelling.min(dim=1).values

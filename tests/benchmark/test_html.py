@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
@@ -13,6 +12,7 @@ from perceptransfer.benchmark.report import write_report
 from perceptransfer.benchmark.rows import append_rows
 from perceptransfer.benchmark.summary import summarise
 from perceptransfer.core.errors import DataError, OutputError
+from tests.page import Page
 
 RUN = RunDescription(
     command="perceptransfer benchmark --config digits.yaml",
@@ -33,36 +33,6 @@ RUN = RunDescription(
     test_reads=7,
     minutes_per_label={"class": 0.1},
 )
-VOID = {"meta", "img", "br", "hr", "input", "link"}
-
-
-class Page(HTMLParser):
-    """Checks nesting and collects what a browser would load and show."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.words: list[str] = []
-        self.feed(text)
-        self.close()
-        assert not self.open
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        if self.open and self.open[-1] != "style":
-            self.words.append(data)
-
-    @property
-    def text(self) -> str:
-        return " ".join(" ".join(self.words).split())
 
 
 @pytest.fixture(scope="module")

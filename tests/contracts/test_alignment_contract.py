@@ -12,39 +12,71 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from perceptransfer.alignment import AlignmentLoss, losses
+from perceptransfer.alignment import DANN, MCC, AlignmentLoss, EntropyMinimization, Shapes, losses
 from perceptransfer.core.config import config_of, fingerprint, instantiate
 from perceptransfer.core.errors import PerceptransferError
 from perceptransfer.core.features import Features
 
 DIM, CLASSES = 12, 5
+SHAPES = Shapes(
+    DIM,
+    CLASSES,
+    (4, 6),
+    {"class": "label", "parts": "mask", "range": "depth", "tips": "keypoints"},
+    {"class": CLASSES, "parts": 3, "range": 1, "tips": 2},
+)
 VARIANTS: dict[str, list[dict[str, Any]]] = {
-    "MMD": [{"estimator": "unbiased"}, {"scales": [1.0]}],
-    "DANN": [{"normalization": "joint"}, {"normalization": "none", "ramp": 0.0}],
+    "ADVENT": [{"on": ["label"]}, {"on": ["mask"], "ramp": 0.0}, {"on": ["keypoints"]}],
+    "CORAL": [{"level": 0}, {"level": -1}],
+    "DANN": [{"normalization": "joint"}, {"normalization": "none", "ramp": 0.0}, {"level": 1}],
+    "EntropyMinimization": [{"on": ["label"]}, {"on": ["mask"]}, {"on": ["keypoints"]}],
     "MCC": [{"temperature": 1.0}],
+    "MMD": [{"estimator": "unbiased"}, {"scales": [1.0]}, {"level": 0}],
 }
-CASES = [(cls, kwargs) for name, cls in losses().items() for kwargs in [{}, *VARIANTS.get(name, [])]]
-IDS = ["-".join([cls.__name__, *map(str, kwargs.values())]) for cls, kwargs in CASES]
+NEEDED: dict[str, list[dict[str, Any]]] = {
+    "Sum": [{"losses": [MCC(), DANN(level=0), EntropyMinimization(["mask"])], "weights": [1.0, 0.1, 0.3]}],
+}
+CASES = [(cls, kwargs) for name, cls in losses().items() for kwargs in NEEDED.get(name, [{}, *VARIANTS.get(name, [])])]
+IDS = [
+    "-".join([cls.__name__, *(str(value) for key, value in kwargs.items() if key != "losses")]) for cls, kwargs in CASES
+]
 every_loss = pytest.mark.parametrize(("cls", "kwargs"), CASES, ids=IDS)
 
 
 class Toy(nn.Module):
-    """Linear encoder and head, so that gradients can be followed."""
+    """Linear encoder and heads of every kind, so that gradients can be followed."""
 
     def __init__(self, seed: int = 0) -> None:
         super().__init__()
         torch.manual_seed(seed)
         self.encoder, self.head = nn.Linear(7, DIM), nn.Linear(DIM, CLASSES)
+        self.maps, self.dense = nn.Linear(DIM, 4 * 6 * 6 + 6 * 3 * 3), nn.Linear(DIM, 6 * 4 * 4)
 
     def forward(self, x: Tensor) -> Features:
         pooled = torch.tanh(self.encoder(x))
-        return Features(pooled, (), {"class": self.head(pooled)})
+        fine, coarse = self.maps(pooled).split([4 * 36, 6 * 9], 1)
+        pyramid = (fine.view(-1, 4, 6, 6), coarse.view(-1, 6, 3, 3))
+        parts, depth, tips = self.dense(pooled).view(-1, 6, 4, 4).split([3, 1, 2], 1)
+        return Features(pooled, pyramid, {"class": self.head(pooled), "parts": parts, "range": depth, "tips": tips})
+
+
+def spread(leaf: Tensor) -> Features:
+    """Features of every kind that are nothing but the values of ``leaf`` ``[B, DIM]``."""
+    four = leaf.view(-1, 3, 2, 2)
+    outputs = {"class": leaf[:, :CLASSES], "parts": four, "range": four[:, :1], "tips": four[:, :2]}
+    pyramid = (leaf[:, None, None, :].expand(-1, 4, 2, -1), leaf.view(-1, 6, 2, 1))
+    return Features(leaf, pyramid, outputs)
+
+
+def cast(features: Features, dtype: torch.dtype) -> Features:
+    outputs = {name: output.to(dtype) for name, output in features.outputs.items()}
+    return Features(features.pooled.to(dtype), tuple(level.to(dtype) for level in features.pyramid), outputs)
 
 
 def make(cls: type[AlignmentLoss], kwargs: dict[str, Any]) -> AlignmentLoss:
     torch.manual_seed(1)
-    loss = cls(**kwargs)
-    loss.build(DIM, CLASSES)
+    loss: AlignmentLoss = instantiate(config_of(cls(**kwargs)))  # a Sum would share what the table holds
+    loss.prepare(SHAPES)
     return loss
 
 
@@ -56,7 +88,10 @@ def inputs(n: int = 9, m: int = 6, seed: int = 2, dtype: torch.dtype = torch.flo
 
 
 def test_the_package_lists_its_methods() -> None:
-    assert {"CORAL", "DANN", "InformationMaximization", "MCC", "MMD", "NoAlignment"} <= set(losses())
+    assert set(losses()) == {
+        *("ADVENT", "CORAL", "DANN", "EntropyMinimization", "InformationMaximization"),
+        *("MCC", "MMD", "NoAlignment", "Sum"),
+    }
     assert AlignmentLoss.__name__ not in losses()
 
 
@@ -104,8 +139,8 @@ def test_agrees_with_itself_in_double_precision(cls: type[AlignmentLoss], kwargs
 def test_computes_in_full_precision_under_autocast(cls: type[AlignmentLoss], kwargs: dict[str, Any]) -> None:
     model, loss = Toy(), make(cls, kwargs)
     features = [model(x) for x in inputs()]
-    half = [Features(f.pooled.bfloat16(), (), {"class": f.outputs["class"].bfloat16()}) for f in features]
-    lifted = [Features(f.pooled.float(), (), {"class": f.outputs["class"].float()}) for f in half]
+    half = [cast(f, torch.bfloat16) for f in features]
+    lifted = [cast(f, torch.float32) for f in half]
     expected = loss(*lifted, progress=0.5)
     with torch.autocast("cpu", torch.bfloat16):
         value = loss(*half, progress=0.5)
@@ -118,7 +153,7 @@ def test_building_again_changes_nothing(cls: type[AlignmentLoss], kwargs: dict[s
     loss = make(cls, kwargs)
     before = copy.deepcopy(loss.state_dict())
     parameters = list(loss.parameters())
-    loss.build(DIM, CLASSES)
+    loss.prepare(SHAPES)
     assert all(a is b for a, b in zip(parameters, loss.parameters(), strict=True))
     assert before.keys() == loss.state_dict().keys()
     assert all(torch.equal(before[name], tensor) for name, tensor in loss.state_dict().items())
@@ -132,7 +167,7 @@ def test_configuration_round_trip(cls: type[AlignmentLoss], kwargs: dict[str, An
     assert config_of(again) == config_of(loss)
     assert fingerprint(again) == fingerprint(loss)
     torch.manual_seed(1)
-    again.build(DIM, CLASSES)
+    again.prepare(SHAPES)
     model = Toy()
     source, target = inputs()
     assert torch.equal(
@@ -173,7 +208,7 @@ def test_finite_whatever_the_features_scale(
     leaves = [(torch.randn(5, DIM, generator=torch.Generator().manual_seed(seed + i)) * scale + shift) for i in (0, 1)]
     for leaf in leaves:
         leaf.requires_grad_()
-    value = loss(*(Features(leaf, (), {"class": leaf[:, :CLASSES]}) for leaf in leaves), progress=1.0)
+    value = loss(*map(spread, leaves), progress=1.0)
     assert math.isfinite(value.item())
     if value.requires_grad:
         value.backward()

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from perceptransfer.core.errors import ConfigError, DataError
 from perceptransfer.data import (
+    AppearanceAugmentation,
     Batches,
     Domain,
     ImageSet,
@@ -38,7 +39,7 @@ def numbered(count: int, classes: int = 3) -> Domain:
 def streams(image_set: ImageSet) -> dict[str, Stream]:
     return {
         "source": Stream(Domain("synthetic", image_set, None, image_set.labels), 5, WeakAugmentation(), balanced=True),
-        "target": Stream(Domain("unlabeled", image_set), 4, WeakAugmentation(), StrongAugmentation()),
+        "target": Stream(Domain("unlabeled", image_set), 4, WeakAugmentation(), AppearanceAugmentation()),
     }
 
 
@@ -78,7 +79,7 @@ def test_equal_seeds_give_equal_bits_and_other_seeds_do_not(streams: dict[str, S
 def test_an_image_is_augmented_anew_every_time() -> None:
     domain = numbered(1, classes=1)
     for view in ("image", "image_strong"):
-        stream = Stream(domain, 1, StrongAugmentation(), StrongAugmentation())
+        stream = Stream(domain, 1, StrongAugmentation(), AppearanceAugmentation())
         drawn = [batch["x"][view].numpy().tobytes() for batch in Batches({"x": stream}, 5, 0)]
         assert len(set(drawn)) == 5
     both = Batches({"x": stream}, 1, 0)[0]["x"]
