@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from perceptransfer.cli.rendering import change
 from perceptransfer.core.errors import ConfigError
@@ -75,13 +76,13 @@ def calibrate(
         Path(scene), synthetic, count, seed, engine, options, dict(map(change, set or []))
     )
     halves = read_unlabeled(folder, (light.shape[1], light.shape[2]), photos, seed)
-    middle, fit, judge = (_middle(it, focus) for it in (light, halves.fit, halves.judge))
+    middle, fit, judge = _middle(light, focus), _middle(halves.fit, focus), _middle(halves.judge, focus)
     extra = None if encoder is None else _pooled(Path(encoder), fit)
     found = fit_ranges(middle, fit, judge, start, budget=budget, seed=seed, extra=extra)
-    kept = found.judged.better
+    kept, name = found.judged.better, "/".join(folder.resolve().parts[-2:])
     about = {
         "scene": Path(scene).name,
-        "photos": folder.name,
+        "photos": name,
         "synthetic": None if synthetic is None else Path(synthetic).name,
         "photos_left_out": halves.left_out,
         "size": list(light.shape[1:3]),
@@ -92,7 +93,7 @@ def calibrate(
         "strong_augmentation": strong_ranges(found.ranges, light.shape[2]),
     }
     data = numbers(found, start, about)
-    comment = f"fitted by `perceptransfer render calibrate` to {folder.name}, see {path.stem}.md"
+    comment = f"fitted by `perceptransfer render calibrate` to {name}, see {path.stem}.md"
     write_atomic(path, with_sensor(text, found.ranges, comment) if kept else text)
     _, page, _ = write_report(path.with_suffix(""), found, data)
     print(page.read_text(), end="")
@@ -115,14 +116,14 @@ def _pooled(checkpoint: Path, photos: Pixels) -> Describe:
     return lambda images: np.asarray((pooled(images) - middle) @ axes.T)
 
 
-Images = TypeVar("Images", bound=np.ndarray)
+Kind = TypeVar("Kind", np.float32, np.uint8)
 
 
-def _middle(images: Images, share: float) -> Images:
+def _middle(images: NDArray[Kind], share: float) -> NDArray[Kind]:
     """The middle of pictures ``[n, H, W, 3]``, at least 16 pixels a side where they have them."""
     height, width = (min(side, max(16, round(side * share))) for side in images.shape[1:3])
     top, left = (images.shape[1] - height) // 2, (images.shape[2] - width) // 2
-    return cast(Images, images[:, top : top + height, left : left + width])
+    return images[:, top : top + height, left : left + width]
 
 
 def _light(
