@@ -58,7 +58,7 @@ def write_report(stem: Path, found: Calibration, data: Mapping[str, Any]) -> lis
     write_atomic(paths[0], json.dumps(data, indent=1) + "\n")
     write_atomic(paths[1], as_markdown(data, paths[2].name))
     with output_errors(paths[2]):
-        _figure(found).savefig(paths[2], dpi=110)
+        _figure(found).savefig(paths[2], dpi=88)
     return paths
 
 
