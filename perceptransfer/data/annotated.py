@@ -16,7 +16,7 @@ from perceptransfer.core.features import DEPTH, KEYPOINTS, MASK
 from perceptransfer.core.files import sha256_file
 from perceptransfer.data.crop import crop_map, crop_points, whole
 from perceptransfer.data.files import FileSource
-from perceptransfer.data.images import WHITE
+from perceptransfer.data.images import WHITE, one_of
 from perceptransfer.data.label_files import image_size, read_map
 from perceptransfer.data.layout import Entry
 from perceptransfer.data.source import ImageSet
@@ -33,8 +33,8 @@ class Annotated(FileSource):
     ``classes`` chooses and orders classes (default: all of the set); ``labels`` the kinds of label that are read
     besides the class (default: those that every row has). ``count`` takes that many images, drawn evenly over the
     classes by a fixed seed. ``split`` takes rows of these splits only. ``grey`` shows luminance only, for the question
-    of what colour is worth. Images are squashed to the data's size, labels with them: masks and depth by the nearest
-    pixel.
+    of what colour is worth. ``mask`` is the set's own map of ``classes``, or ``label``: 1 where the image's own class
+    is, 0 elsewhere. Images are squashed to the data's size, labels with them: masks and depth by the nearest pixel.
     """
 
     NOT_IDENTITY = FileSource.NOT_IDENTITY
@@ -47,6 +47,7 @@ class Annotated(FileSource):
         split: list[str] | None = None,
         count: int | None = None,
         grey: bool = False,
+        mask: Literal["classes", "label"] = "classes",
         on_bad_image: Literal["error", "quarantine"] = "error",
     ) -> None:
         super().__init__(path, "squash", WHITE, on_bad_image, None)
@@ -54,6 +55,8 @@ class Annotated(FileSource):
             raise ConfigError(f"unknown kinds of label in {labels}", key="labels", remedy=f"known are {list(KINDS)}")
         if count is not None and count < 1:
             raise ConfigError(f"count must be positive, got {count}", key="count")
+        one_of("mask", mask, ("classes", "label"))
+        self.mask = mask
         self.chosen, self.kinds, self.split, self.count, self.grey = classes, labels, split, count, grey
 
     def identity_extra(self) -> Mapping[str, Any]:
@@ -136,8 +139,25 @@ class Annotated(FileSource):
                 arrays[key] = _keypoints(rows, sizes, size, self.path)
             else:
                 arrays[key] = np.stack([self._map(key, row, of, size) for row, of in zip(rows, sizes, strict=True)])
-        names = {key: tuple(about.get(key, ())) for key in ("mask_classes", "keypoint_names", "keypoint_flip")}
+        names = {key: tuple(about.get(key) or ()) for key in ("mask_classes", "keypoint_names", "keypoint_flip")}
+        if self.mask == "label" and MASK in arrays:
+            arrays[MASK] = self._own(arrays[MASK], [str(row["label"]) for row in rows], names["mask_classes"])
+            names["mask_classes"] = ("background", "object")
         return Targets(arrays, **names)
+
+    def _own(self, masks: Array, labels: Sequence[str], names: Sequence[str]) -> Array:
+        """1 where the mask shows the image's own class, 0 elsewhere; ignored pixels stay ignored."""
+        unknown = sorted(set(labels) - set(names))
+        if unknown:
+            raise DataError(
+                f"the masks have no classes {unknown}, only {list(names)}",
+                where=self.path / DESCRIPTION,
+                key="mask_classes",
+                remedy='name them there, or set mask to "classes"',
+            )
+        index = np.array([names.index(label) for label in labels])[:, None, None]
+        own: Array = np.where(masks == IGNORE, IGNORE, masks == index).astype(np.uint8)
+        return own
 
     def _depth_scale(self, row: Row) -> float:
         scale = row.get("depth_scale")

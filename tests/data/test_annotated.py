@@ -62,6 +62,22 @@ def test_all_labels_are_read(made: Path) -> None:
         np.testing.assert_allclose(images.targets.arrays["keypoints"][i, : len(keypoints)], keypoints, atol=1e-4)
 
 
+def test_the_mask_of_an_image_s_own_class(made: Path) -> None:
+    every, own = (Annotated(str(made), mask=mask).load(SIZE) for mask in ("classes", "label"))
+    assert own.targets.mask_classes == ("background", "object")
+    for i, record in enumerate(every.records):
+        wanted = every.targets.arrays["mask"][i] == every.targets.mask_classes.index(every.classes[record.label or 0])
+        np.testing.assert_array_equal(own.targets.arrays["mask"][i], wanted)
+
+
+def test_masks_that_do_not_know_the_image_s_class_are_refused(folder: Path) -> None:
+    about = json.loads((folder / "dataset.json").read_text())
+    about["mask_classes"] = ["background", "a", "b", "c", "d"]
+    (folder / "dataset.json").write_text(json.dumps(about))
+    with pytest.raises(DataError, match="no classes .*mask_classes"):
+        Annotated(str(folder), mask="label").load(SIZE)
+
+
 def test_labels_move_with_the_size(made: Path) -> None:
     whole, half = (Annotated(str(made)).load(size) for size in (SIZE, (12, 8)))
     np.testing.assert_array_equal(half.targets.arrays["mask"], whole.targets.arrays["mask"][:, 1::2, 1::3])
