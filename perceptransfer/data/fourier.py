@@ -23,7 +23,8 @@ def frequencies(size: tuple[int, int]) -> tuple[Tensor, Tensor]:
 
 def with_amplitude(spectrum: Tensor, amplitude: Tensor, size: tuple[int, int]) -> Tensor:
     """Images in 0..1 of these amplitudes with the phases of ``spectrum`` ``[..., H, W/2 + 1]``."""
-    return torch.fft.irfft2(torch.polar(amplitude, spectrum.angle()), s=size).clamp(0, 1)
+    images: Tensor = torch.fft.irfft2(torch.polar(amplitude, spectrum.angle()), s=size)
+    return images.clamp(0, 1)
 
 
 class PASTA(Augmentation):
