@@ -18,7 +18,7 @@ from perceptransfer.stages import Align, Finetune, SelfTrain, Specialize
 from tests.dense import TASKS, bar_domains, bar_start
 from tests.tiny import CPU
 
-ALIGN = Sum([MCC(), DANN(hidden=8, level=0), ADVENT(hidden=4, on=["mask"]), EntropyMinimization(["keypoints"])])
+ALIGN = Sum([MCC(), DANN(hidden=8, level=0), ADVENT(hidden=4, kinds=["mask"]), EntropyMinimization(["keypoints"])])
 STAGES = {
     "align": Align(steps=3, batch_size=8, loss=ALIGN),
     "self_train": SelfTrain(rounds=2, steps=2, batch_size=8, loss=ALIGN, target_augment=WeakAugmentation()),
