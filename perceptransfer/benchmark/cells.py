@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 from perceptransfer.benchmark.arms import ARMS, Arm, choose
 from perceptransfer.core.config import Configurable
@@ -11,6 +13,7 @@ from perceptransfer.core.errors import ConfigError, FractionError
 from perceptransfer.data import DomainSet, TransferData
 from perceptransfer.models import Encoder
 from perceptransfer.pipeline import Pipeline, PlannedStage
+from perceptransfer.tasks import Task
 
 
 @dataclass(frozen=True)
@@ -22,16 +25,80 @@ class Cell:
     seed: int
 
 
-class Grid(Configurable):
-    """Arms x fractions x seeds over one data set and one pipeline.
-
-    ``fractions`` are shares 0..1 of the real label pool. Arms without real labels have their cell at 0 only.
-    ``weights`` is the pretrained encoder of arms B and C.
+class Cells(Configurable, ABC):
+    """Arms x fractions x seeds over one data set: a pipeline an arm, made from the one under test.
 
     Raises:
         FractionError: a fraction outside 0..1.
-        ConfigError: no seed, no fraction, or an unknown arm.
+        ConfigError: no seed, no fraction, or no arm.
     """
+
+    KIND: ClassVar[str]
+    """Which report a run of these cells gets."""
+
+    def __init__(
+        self,
+        data: TransferData,
+        pipeline: Pipeline,
+        pipelines: Mapping[str, Pipeline],
+        fractions: list[float],
+        seeds: list[int],
+    ) -> None:
+        self.data, self.pipeline, self.pipelines = data, pipeline, dict(pipelines)
+        self.fractions, self.seeds = sorted({float(fraction) for fraction in fractions}), sorted(set(seeds))
+        self.claims: list[str] = []
+        for fraction in self.fractions:
+            if not 0 <= fraction <= 1:
+                raise FractionError(
+                    f"fraction {fraction} is outside 0 to 1", key="fractions", remedy="1 % is written 0.01"
+                )
+        if not self.fractions or not self.seeds or not self.pipelines:
+            raise ConfigError("nothing to run", key="fractions, seeds, arms", remedy="name at least one of each")
+        self._domains: dict[tuple[float, int, bool], DomainSet] = {}
+
+    @abstractmethod
+    def cells(self) -> Iterator[Cell]:
+        """All cells, in the order in which they are run."""
+
+    @abstractmethod
+    def describe_arms(self) -> dict[str, str]:
+        """One line an arm."""
+
+    def tasks(self, cell: Cell) -> list[Task]:
+        """Tasks on which the cell is scored."""
+        return self.pipelines[cell.arm].tasks
+
+    def uses_labels(self, cell: Cell) -> bool:
+        """Whether the cell's arm trains on real labels."""
+        return True
+
+    def shuffles(self, cell: Cell) -> bool:
+        """Whether the cell's real labels are permuted over their images."""
+        return False
+
+    def domains(self, cell: Cell) -> DomainSet:
+        """Domains of a cell; arms of one fraction and seed share them, but for the one whose labels are shuffled."""
+        where = cell.fraction, cell.seed, self.shuffles(cell)
+        if where not in self._domains:
+            self._domains[where] = self.data.prepare(cell.seed, cell.fraction, shuffle_labels=where[2] or None)
+        return self._domains[where]
+
+    def open(self, cell: Cell) -> tuple[Pipeline, DomainSet, list[PlannedStage]]:
+        """Pipeline, domains and plan of a cell."""
+        pipeline, domains = self.pipelines[cell.arm], self.domains(cell)
+        return pipeline, domains, pipeline.plan(domains, cell.seed)
+
+
+class Grid(Cells):
+    """The arms of `ARMS`. Arms without real labels have their cell at fraction 0 only.
+
+    ``weights`` is the pretrained encoder of arms B and C.
+
+    Raises:
+        ConfigError: an unknown arm, or one that the pipeline's stages do not allow.
+    """
+
+    KIND: ClassVar[str] = "real_fraction"
 
     def __init__(
         self,
@@ -42,19 +109,14 @@ class Grid(Configurable):
         seeds: list[int] | None = None,
         weights: Encoder | None = None,
     ) -> None:
-        self.data, self.pipeline = data, pipeline
-        self._pipelines = choose(arms, pipeline, weights)
-        self.arms: list[Arm] = [ARMS[name] for name in self._pipelines]
-        self.fractions = sorted({0.0, 0.01, 0.1, 1.0} if fractions is None else {float(f) for f in fractions})
-        self.seeds = sorted({0, 1, 2} if seeds is None else set(seeds))
-        for fraction in self.fractions:
-            if not 0 <= fraction <= 1:
-                raise FractionError(
-                    f"fraction {fraction} is outside 0 to 1", key="fractions", remedy="1 % is written 0.01"
-                )
-        if not self.fractions or not self.seeds or not self.arms:
-            raise ConfigError("nothing to run", key="fractions, seeds, arms", remedy="name at least one of each")
-        self._domains: dict[tuple[float, int, bool], DomainSet] = {}
+        super().__init__(
+            data,
+            pipeline,
+            choose(arms, pipeline, weights),
+            [0.0, 0.01, 0.1, 1.0] if fractions is None else fractions,
+            [0, 1, 2] if seeds is None else seeds,
+        )
+        self.arms: list[Arm] = [ARMS[name] for name in self.pipelines]
 
     def cells(self) -> Iterator[Cell]:
         """All cells, seed by seed."""
@@ -64,24 +126,11 @@ class Grid(Configurable):
                     if arm.labels if fraction > 0 else arm.zero:
                         yield Cell(arm.name, fraction, seed)
 
+    def describe_arms(self) -> dict[str, str]:
+        return {arm.name: arm.description for arm in self.arms}
+
     def uses_labels(self, cell: Cell) -> bool:
-        """Whether the cell's arm trains on real labels."""
-        return any(arm.labels for arm in self.arms if arm.name == cell.arm)
+        return ARMS[cell.arm].labels
 
-    def domains(self, cell: Cell) -> DomainSet:
-        """Domains of a cell; arms of one fraction and seed share them, but for the one whose labels are shuffled."""
-        where = cell.fraction, cell.seed, ARMS[cell.arm].shuffled
-        if where not in self._domains:
-            shuffle = True if ARMS[cell.arm].shuffled else None
-            self._domains[where] = self.data.prepare(cell.seed, cell.fraction, shuffle_labels=shuffle)
-        return self._domains[where]
-
-    def open(self, cell: Cell) -> tuple[Pipeline, DomainSet, list[PlannedStage]]:
-        """Pipeline, domains and plan of a cell."""
-        pipeline, domains = self._pipelines[cell.arm], self.domains(cell)
-        return pipeline, domains, pipeline.plan(domains, cell.seed)
-
-
-def describe_arms(grid: Grid) -> dict[str, str]:
-    """One line an arm."""
-    return {arm.name: ARMS[arm.name].description for arm in grid.arms}
+    def shuffles(self, cell: Cell) -> bool:
+        return ARMS[cell.arm].shuffled

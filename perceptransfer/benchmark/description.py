@@ -25,7 +25,8 @@ class RunDescription:
     ``command`` repeats the run, ``config`` is its YAML text. ``arms`` maps an arm to its one-line description.
     ``data``, ``hardware`` and ``versions`` are free, possibly nested, and shown as they are; ``data["name"]`` is the
     report's title. ``test_reads`` counts how often the real test was opened. ``minutes_per_label`` (a value a task)
-    turns labels into cost.
+    turns labels into cost. ``kind`` says which report the rows are for, ``claims`` names the arms (`CrossTask`) whose
+    gain was claimed before the run.
     """
 
     command: str
@@ -37,6 +38,8 @@ class RunDescription:
     date: str = ""
     test_reads: int | None = None
     minutes_per_label: Mapping[str, float] = field(default_factory=dict)
+    kind: str = "real_fraction"
+    claims: Sequence[str] = ()
 
     def save(self, path: Path) -> None:
         """Write atomically as JSON.

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from perceptransfer.benchmark.cells import Cell, Grid, describe_arms
+from perceptransfer.benchmark.cells import Cell, Cells
 from perceptransfer.benchmark.description import RunDescription, Samples
 from perceptransfer.benchmark.progress import GridProgress
 from perceptransfer.benchmark.report import write_report
@@ -33,7 +33,7 @@ RESULTS, RUN, SAMPLES, LEDGER, STORE = "results.jsonl", "run.json", "samples.npz
 
 
 class RealFractionBenchmark:
-    """Runs a `Grid` into a folder.
+    """Runs a grid (`Grid`, `CrossTask`) into a folder.
 
     The folder holds ``results.jsonl`` (a row a cell), the ledger, the report's files and, unless ``store`` is given,
     the store of stages. Killed at any moment and started again it goes on where it was: finished stages stand in the
@@ -42,7 +42,7 @@ class RealFractionBenchmark:
 
     def __init__(
         self,
-        grid: Grid,
+        grid: Cells,
         folder: Path,
         *,
         store: Path | None = None,
@@ -106,9 +106,9 @@ class RealFractionBenchmark:
         if not self.results.exists():
             return set()
         rows = read_rows(self.results)
-        scored = Counter((row.arm, row.fraction, row.seed) for row in rows if row.error is None)
-        whole = len(self.grid.pipeline.tasks)
-        good = [row for row in rows if scored[row.arm, row.fraction, row.seed] >= whole and row.error is None]
+        scored = Counter(row.cell[1:] for row in rows if row.error is None)
+        whole = {(cell.arm, cell.fraction, cell.seed): len(self.grid.tasks(cell)) for cell in keys}
+        good = [row for row in rows if row.error is None and scored[row.cell[1:]] >= whole.get(row.cell[1:], 1)]
         finished = set()
         for row in good:
             cell = Cell(row.arm, row.fraction, row.seed)
@@ -137,7 +137,7 @@ class RealFractionBenchmark:
             **{name: value for name, value in outcome.content.items() if name != "tasks"},
         }
         scored = outcome.content.get("tasks") or [
-            {"task": task.name, "metric": task.metric, "direction": task.direction} for task in self.grid.pipeline.tasks
+            {"task": task.name, "metric": task.metric, "direction": task.direction} for task in self.grid.tasks(cell)
         ]
         first, *others = [Row(**row, **found) for found in scored]
         # The stages' reports and the read of the test belong to the cell, so they stand once.
@@ -158,13 +158,15 @@ class RealFractionBenchmark:
         RunDescription(
             command=self.command,
             config=yaml.safe_dump(config_of(self.grid), sort_keys=False),
-            arms=describe_arms(self.grid),
+            arms=self.grid.describe_arms(),
             data={**self.grid.data.describe(), **({"name": self.title} if self.title else {})},
             hardware={key: about[key] for key in ("system", "processor", "cores", "gpus", "python")},
             versions=about["libraries"],
             date=datetime.date.today().isoformat(),
             test_reads=sum(row.test_reads or 0 for row in rows),
             minutes_per_label={task.name: self.minutes_per_label for task in self.grid.pipeline.tasks},
+            kind=self.grid.KIND,
+            claims=self.grid.claims,
         ).save(self.folder / RUN)
         synthetic, real = domains["synthetic"], domains["unlabeled"]
         shown = [_spread(len(domain)) for domain in (synthetic, real)]

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from perceptransfer.benchmark.cells import Cell, Grid
+from perceptransfer.benchmark.cells import Cell, Cells
 from perceptransfer.benchmark.work import Outcome, Worker, run_task, start
 from perceptransfer.core.config import config_of
 from perceptransfer.core.errors import OutputError, PerceptransferError
@@ -51,7 +51,7 @@ class Work:
     chains: dict[Cell, list[str]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, grid: Grid, cells: list[Cell]) -> Work:
+    def of(cls, grid: Cells, cells: list[Cell]) -> Work:
         """Plan the cells without running anything."""
         work = cls()
         for cell in cells:
@@ -72,7 +72,7 @@ class Scheduler:
     when the store had it, and ``("cell", (cell, outcome))`` after a cell was scored or given up.
     """
 
-    def __init__(self, grid: Grid, store: Store, jobs: int, runtime: Runtime, event: Event, threads: int = 1) -> None:
+    def __init__(self, grid: Cells, store: Store, jobs: int, runtime: Runtime, event: Event, threads: int = 1) -> None:
         self.grid, self.store, self.jobs, self.event = grid, store, jobs, event
         self.runtime, self.threads = runtime, threads
         self.done: set[str] = set()

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-SHARES = frozenset({"accuracy", "balanced_accuracy", "iou", "miou", "pck", "f1", "average_precision"})
-"""Metrics in 0..1, which are shown in percent."""
+SHARES = frozenset({"accuracy", "balanced_accuracy", "mean_iou", "pck", "delta1"})
+"""Metrics in 0..1, which are shown in percent; ``pck@0.1`` is ``pck`` at a threshold."""
 
 Number = Mapping[str, Any]
 """A number of the summary: ``value`` (or ``None`` with ``reason``), ``low`` and ``high`` where there is an interval."""
@@ -14,7 +14,7 @@ Number = Mapping[str, Any]
 
 def number(value: float, metric: str, *, digits: int = 1, unit: bool = False, sign: bool = False) -> str:
     """A score, or a difference of scores, of the given metric; percent for metrics in 0..1."""
-    if metric in SHARES:
+    if metric.partition("@")[0] in SHARES:
         return fixed(100 * value, digits, sign=sign) + ("\u00a0%" if unit else "")
     plus = "+" if sign and value else ""
     return f"{value:{plus}.{digits + 2}g}".replace("-", "\u2212")

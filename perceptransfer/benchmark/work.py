@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from perceptransfer.benchmark.cells import Cell, Grid
+from perceptransfer.benchmark.cells import Cell, Cells
 from perceptransfer.core.config import instantiate
 from perceptransfer.core.errors import OutputError, PerceptransferError
 from perceptransfer.learning import Runtime
@@ -31,7 +31,7 @@ class Outcome:
 class Worker:
     """Holds the grid's data between tasks, so that images are read once a process."""
 
-    def __init__(self, grid: Grid, store: Path, runtime: Runtime | None = None) -> None:
+    def __init__(self, grid: Cells, store: Path, runtime: Runtime | None = None) -> None:
         self.grid, self.store = grid, Store(store)
         self.runtime = runtime or Runtime(accelerator="cpu")
 

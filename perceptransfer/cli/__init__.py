@@ -11,11 +11,13 @@ Train vision on rendered images, measure what survives on real ones, close the g
 
 commands:
   benchmark   score against the share of real labels, for every arm; without options: the embedded digits
+  cross-task  pretrain on task i, fine-tune on task j with few labels: the whole matrix against its baselines
   run         one pipeline: pretrain, align, self-train, fine-tune, specialize
   report      write summary, table, curve and HTML report of a results folder again
   ledger      verify or show the record of what was computed from what
   export      a checkpoint's frozen encoder for a robot: timm folder, ONNX, torch program, with proof of equality
   render      labelled images of a scene file, by Blender or by the built-in ray-caster
+  render calibrate  fit a scene's sensor ranges to unlabelled photos, judged on photos held out
   verify      check an exported encoder: hashes and golden output
   policy demos     let a scripted expert show a task in a simulated world (extra robot)
   policy train     clone demonstrations on the features of a frozen encoder
@@ -39,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         print(f"perceptransfer {version('perceptransfer')}")
         return 0
-    count = 2 if words[0] == "policy" else 1
+    count = 2 if words[0] == "policy" or words[:2] == ["render", "calibrate"] else 1
     command = " ".join(words[:count])
     if f"\n  {command}  " not in HELP:
         print(f"error: unknown command {command!r}\n\n{HELP}", end="", file=sys.stderr)

@@ -6,9 +6,9 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from perceptransfer.benchmark import Grid, RealFractionBenchmark, failures, write_report
+from perceptransfer.benchmark import Cells, CrossTask, Grid, RealFractionBenchmark, failures, write_report
 from perceptransfer.core.config import config_of
 from perceptransfer.core.files import write_atomic
 from perceptransfer.core.ledger import Ledger
@@ -53,19 +53,74 @@ def benchmark(
         title: Head of the report.
         quiet: Print no progress.
     """
+    grid = Grid(data, pipeline, arms, fractions, seeds, weights)
+    about = {"minutes_per_label": minutes_per_label, "title": title}
+    failed = _run_grid(grid, output, store, jobs, threads, accelerator, quiet, **about)
+    print(f"report: {Path(output) / 'report.html'}")
+    return failed
+
+
+def cross_task(
+    data: TransferData,
+    pipeline: Pipeline,
+    sources: list[str] | None = None,
+    targets: list[str] | None = None,
+    fractions: list[float] | None = None,
+    seeds: list[int] | None = None,
+    claims: list[str] | None = None,
+    output: str = "results/cross_task",
+    store: str | None = None,
+    jobs: int | None = None,
+    threads: int = 1,
+    accelerator: str = "cpu",
+    title: str | None = None,
+    quiet: bool = False,
+) -> int:
+    """Cross-task matrix: pretrain on task i, fine-tune on task j with few real labels, at equal budget.
+
+    Args:
+        data: Synthetic and real images with the labels of all tasks.
+        pipeline: Encoder, tasks, pretraining and fine-tuning; each task is also trained alone and from scratch.
+        sources: Tasks i by name, and none for a random encoder; null means all.
+        targets: Tasks j by name; null means all.
+        fractions: Shares of the real label pool, above 0; null means 0.01 and 0.1.
+        seeds: Seeds; each draws other real labels. null means 0 to 5, the fewest that can be tested.
+        claims: Pairs, written as "i → j", whose gain was claimed beforehand.
+        output: Folder for results, ledger and report; run again to go on after an interruption.
+        store: Folder of trained stages, to be shared between benchmarks; null puts it into the output folder.
+        jobs: Processes; null takes one a core.
+        threads: Threads a process; results are bit-equal for one number of threads.
+        accelerator: Lightning's accelerator: cpu, gpu or auto.
+        title: Head of the report.
+        quiet: Print no progress.
+    """
+    grid = CrossTask(data, pipeline, sources, targets, fractions, seeds, claims)
+    failed = _run_grid(grid, output, store, jobs, threads, accelerator, quiet, title=title)
+    print(f"heat map: {Path(output) / 'heatmap.png'}")
+    return failed
+
+
+def _run_grid(
+    grid: Cells,
+    output: str,
+    store: str | None,
+    jobs: int | None,
+    threads: int,
+    accelerator: str,
+    quiet: bool,
+    **about: Any,
+) -> int:
     run = RealFractionBenchmark(
-        Grid(data, pipeline, arms, fractions, seeds, weights),
+        grid,
         Path(output),
         store=None if store is None else Path(store),
         jobs=jobs if jobs is not None else os.cpu_count() or 1,
         threads=threads,
         runtime=Runtime(accelerator=accelerator),
-        minutes_per_label=minutes_per_label,
-        title=title,
+        **about,
     )
     failed = failures(run.run(quiet=quiet))
     print((Path(output) / "table.md").read_text())
-    print(f"report: {Path(output) / 'report.html'}")
     for row in failed:
         print(f"failed: arm {row.arm}, fraction {row.fraction}, seed {row.seed}: {row.error}", file=sys.stderr)
     return 1 if failed else 0

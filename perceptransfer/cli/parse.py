@@ -16,18 +16,20 @@ from jsonargparse import (  # type: ignore[attr-defined]  # Namespace is not in 
     set_loader,
 )
 
-from perceptransfer.cli import bundles, commands, rendering
+from perceptransfer.cli import bundles, calibrating, commands, rendering
 from perceptransfer.core.errors import PerceptransferError
 
 EMBEDDED = Path(commands.__file__).parents[1] / "benchmark" / "digits.yaml"
 FUNCTIONS: dict[str, Callable[..., int]] = {
     "benchmark": commands.benchmark,
+    "cross-task": commands.cross_task,
     "run": commands.run,
     "report": commands.report,
     "ledger": commands.ledger,
     "export": bundles.export,
     "verify": bundles.verify,
     "render": rendering.render,
+    "render calibrate": calibrating.calibrate,
 }
 POLICY = {
     "policy demos": "policies.demos",
@@ -36,6 +38,7 @@ POLICY = {
     "policy finetune": "finetuning.finetune",
 }
 """Commands whose functions need the extra ``robot``, which is imported when one of them is called."""
+WITH_CONFIG = {"benchmark", "run", "cross-task"}
 WITH_DEFAULT_CONFIG = {"benchmark", "run"}
 
 
@@ -67,13 +70,14 @@ def parser_for(command: str) -> ArgumentParser:
     """Parser whose options are the arguments of the command's function."""
     function = function_of(command)
     parser = ArgumentParser(prog=f"perceptransfer {command}", description=(function.__doc__ or "").split("\n\n")[0])
-    if command in WITH_DEFAULT_CONFIG:
+    if command in WITH_CONFIG:
         parser.add_argument(
             "--config",
             action=ActionConfigFile,
-            help="YAML file; several are merged in order, later options win (default: the embedded digits)",
+            help="YAML file; several are merged in order, later options win"
+            + " (default: the embedded digits)" * (command in WITH_DEFAULT_CONFIG),
         )
-    parser.add_function_arguments(function, as_positional=command not in WITH_DEFAULT_CONFIG)
+    parser.add_function_arguments(function, as_positional=command not in WITH_CONFIG)
     return parser
 
 

@@ -71,7 +71,7 @@ class ImageSet:
         self.preparation, self.quarantined = preparation, tuple(quarantined)
         self._pixels, self._read = pixels, read
         self.targets = Targets() if targets is None else targets
-        self.targets.check(len(self.records), self.size)
+        self.targets.check(len(self.records), self.size, names=[record.name for record in self.records])
         if (pixels is None) == (read is None):
             raise DataError("an ImageSet needs either pixels or read, not both and not neither")
         expected = (len(self.records), *self.size, 3)

@@ -4,6 +4,7 @@ from perceptransfer.learning.alignment import AlignmentModule as AlignmentModule
 from perceptransfer.learning.build import build_loss as build_loss
 from perceptransfer.learning.build import build_model as build_model
 from perceptransfer.learning.build import build_tasks as build_tasks
+from perceptransfer.learning.build import change_tasks as change_tasks
 from perceptransfer.learning.build import initial_checkpoint as initial_checkpoint
 from perceptransfer.learning.build import to_checkpoint as to_checkpoint
 from perceptransfer.learning.fit import Runtime as Runtime
@@ -43,6 +44,7 @@ __all__ = [
     "build_loss",
     "build_model",
     "build_tasks",
+    "change_tasks",
     "choose_pseudo_labels",
     "fit",
     "initial_checkpoint",

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import Any
 
 import torch
 
 from perceptransfer.alignment import AlignmentLoss, Shapes
 from perceptransfer.core.checkpoint import Checkpoint
-from perceptransfer.core.config import config_of, instantiate
+from perceptransfer.core.config import config_of, identity_of, instantiate
 from perceptransfer.core.errors import StoreError
 from perceptransfer.core.seeding import seed_everything
 from perceptransfer.models import Encoder, PerceptionModel, without_pretrained_weights
@@ -48,6 +49,22 @@ def build_model(checkpoint: Checkpoint, *, seed: int) -> PerceptionModel:
                 f"weights do not fit the model: {error}", remedy="use the checkpoint with the config it came from"
             ) from error
     return model
+
+
+def change_tasks(checkpoint: Checkpoint, tasks: Sequence[Task], *, seed: int) -> Checkpoint:
+    """The same encoder under heads for other tasks.
+
+    The head of a task that stays what it was goes on with its weights, all others start from ``seed``.
+    """
+    changed = Checkpoint(model={**checkpoint.model, "tasks": config_of(list(tasks))}, meta=checkpoint.meta)
+    if not checkpoint.state:
+        return changed
+    known = {task.name: identity_of(task) for task in build_tasks(checkpoint)}
+    kept = tuple(f"heads.{task.name}." for task in tasks if known.get(task.name) == identity_of(task))
+    with without_pretrained_weights():
+        fresh = build_model(changed, seed=seed).state_dict()
+    carried = {name: tensor for name, tensor in checkpoint.state.items() if name.startswith(("encoder.", *kept))}
+    return replace(changed, state={**fresh, **carried})
 
 
 def build_loss(loss: AlignmentLoss, model: PerceptionModel, tasks: Sequence[Task]) -> AlignmentLoss:

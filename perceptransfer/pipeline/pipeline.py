@@ -53,19 +53,19 @@ class PipelineResult:
         """Scores and transfer numbers of the last stage, against the first as source-only.
 
         There is no real-only model in a single run, so transfer ratio and gap closed stand there with that reason;
-        the benchmark gives them. The interval holds test-item noise only, since there is one seed.
+        the benchmark gives them. The interval holds test-item noise only, since there is one seed. Where the tasks
+        were exchanged on the way, the first score is of another task and stands for nothing here.
         """
         first, last = (list(self.evaluations.values())[i] for i in (0, -1))
-        counts = [evaluation.counts() for evaluation in (last, first)]
         return replace(
             transfer_report(
-                counts[0],
+                last.counts(),
                 task=last.task,
                 metric=last.metric,
                 direction=last.direction,
                 seeds=[self.seed],
                 synthetic=None if last.score_synthetic is None else seed_scores([last.score_synthetic]),
-                source_only=counts[1],
+                source_only=first.counts() if (first.task, first.metric) == (last.task, last.metric) else None,
             ),
             per_class=last.per_class,
         )

@@ -19,6 +19,7 @@ from perceptransfer.learning import (
     SupervisedModule,
     build_model,
     build_tasks,
+    change_tasks,
     fit,
     pseudo_labelled,
     to_checkpoint,
@@ -68,9 +69,12 @@ class Finetune(Stage):
         precision: Lightning's precision.
         weighting: How several tasks' losses become one; any `Weighting`, also a user's own by import path. Null for
             their plain sum.
+        tasks: What the model is to learn from here on, where that is something else than before: the encoder goes on
+            under new heads. Null keeps the tasks.
     """
 
     name: ClassVar[str] = "finetune"
+    IF_GIVEN: ClassVar[frozenset[str]] = Stage.IF_GIVEN | {"tasks"}
 
     def __init__(
         self,
@@ -95,6 +99,7 @@ class Finetune(Stage):
         source_augment: Augmentation | None = None,
         precision: Literal["32-true", "16-mixed", "bf16-mixed"] = "32-true",
         weighting: Weighting | None = None,
+        tasks: list[Task] | None = None,
     ) -> None:
         positive(self.name, steps=steps, batch_size=batch_size, lr=lr, rounds=rounds)
         positive(self.name, halved_at=1.0 if halved_at is None else halved_at)
@@ -103,6 +108,12 @@ class Finetune(Stage):
             raise ConfigError(f"{head_steps} head steps of {steps}", key="finetune.head_steps", remedy="0 to steps")
         if lora_rank is not None and tune != "all":
             raise ConfigError("LoRA replaces the choice of weights", key="finetune.tune", remedy="leave tune at all")
+        if tasks is not None and (not tasks or pseudo_weight > 0):
+            raise ConfigError(
+                "no task to go on with, or pseudo-labels of a task that the model has not learnt yet",
+                key="finetune.tasks",
+                remedy="name at least one task and set pseudo_weight to 0",
+            )
         self.steps, self.head_steps, self.batch_size = steps, head_steps, batch_size
         self.extra_batch_size = batch_size if extra_batch_size is None else extra_batch_size
         positive(self.name, extra_batch_size=self.extra_batch_size)
@@ -112,7 +123,7 @@ class Finetune(Stage):
         self.halved_at = halved_at
         self.keep, self.threshold, self.ema_decay, self.balanced = keep, threshold, ema_decay, balanced
         self.augment, self.source_augment, self.precision = augment, source_augment, precision
-        self.weighting = weighting
+        self.weighting, self.tasks = weighting, tasks
 
     @property
     def reads(self) -> tuple[str, ...]:
@@ -136,6 +147,8 @@ class Finetune(Stage):
         return {name: factor if factor >= NEGLIGIBLE else 0.0 for name, factor in factors.items()}
 
     def train(self, checkpoint: Checkpoint, data: Domains, *, seed: int, runtime: Runtime) -> StageResult:
+        if self.tasks is not None:
+            checkpoint = change_tasks(checkpoint, self.tasks, seed=seed)
         model, tasks = build_model(checkpoint, seed=seed), build_tasks(checkpoint)
         adapters: LoRA | None = None
         if self.lora_rank is not None:
