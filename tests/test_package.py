@@ -21,6 +21,8 @@ HEAVY = {"torch", "lightning", "timm", "numpy", "albumentations", "jsonargparse"
 INDIRECT = {"torchvision"}
 # Imported where they are installed: a policy library calls our adapter for it, an extra has an environment of its own.
 FOREIGN = {"robomimic", "lerobot"}
+# Runs in Blender's Python; its packages stand in a requirements.txt beside it.
+WORKER = PACKAGE / "render" / "blender"
 # Extras that do not fit beside the newest torch: ``benchmarks/policy/read_datasets.py`` tries them.
 APART = {"lerobot"}
 PUBLIC = sorted(set(perceptransfer.__all__) - {"__version__"})
@@ -86,6 +88,8 @@ def imported_distributions(declared: set[str]) -> set[str]:
     """
     modules = set()
     for path in PACKAGE.rglob("*.py"):
+        if path.is_relative_to(WORKER):
+            continue
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"), str(path))):
             if isinstance(node, ast.Import):
                 modules |= {alias.name.split(".")[0] for alias in node.names}

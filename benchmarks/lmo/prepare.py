@@ -91,7 +91,7 @@ class Writer:
         for part in ("images", "masks", "depth"):
             (folder / part).mkdir(parents=True, exist_ok=True)
         points = ["centre", *(f"far_{i}" for i in range(1, 9))]
-        head = {"format": 1, "classes": names, "mask_classes": ["background", "object"], "keypoint_names": points}
+        head = {"format": 1, "classes": names, "mask_classes": ["background", *names], "keypoint_names": points}
         (folder / "dataset.json").write_text(json.dumps({**head, **about}, indent=1))
 
     def add(
@@ -111,12 +111,20 @@ class Writer:
         (self.folder / "annotations.jsonl").write_text("".join(json.dumps(row) + "\n" for row in lines))
 
 
+def class_index(names: dict[int, str]) -> NDArray[np.uint8]:
+    """Mask class of every value of the given masks: objects are numbered from 1 in the order of their names."""
+    table = np.zeros(256, np.uint8)
+    table[sorted(names)] = np.arange(1, len(names) + 1)
+    table[IGNORE] = IGNORE
+    return table
+
+
 def real(data: Path, folder: Path, models: dict[int, Model], names: dict[int, str]) -> None:
     """Crops of the real frames."""
     frames = json.loads((data / "annotations.json").read_text())
     splits = json.loads((data / "split_blocks.json").read_text())
     about = {"origin": "LINEMOD-Occluded, BOP-19 test images", "licence": "see the data's README"}
-    writer = Writer(folder, [names[i] for i in sorted(names)], about)
+    writer, index = Writer(folder, [names[i] for i in sorted(names)], about), class_index(names)
     for number, frame in enumerate(sorted(frames, key=lambda one: str(one["file"]))):
         part = splits[frame["file"]]
         if part == "gap":
@@ -146,25 +154,24 @@ def real(data: Path, folder: Path, models: dict[int, Model], names: dict[int, st
                 borderValue=IGNORE,
             )
             visible = mask == item["obj_id"]
-            target = np.where(mask == IGNORE, IGNORE, visible).astype(np.uint8)
             found = labels(model, move @ camera, rotation, shift, visible)
             name = f"{Path(frame['file']).stem}_{item['name']}"
             row = {"label": item["name"], "split": part, "group": f"block {number // BLOCK}"}
-            writer.add(name, crop, target, found, **row, K=(move @ camera).tolist())
+            writer.add(name, crop, index[mask], found, **row, K=(move @ camera).tolist())
     writer.close()
 
 
 def reference(data: Path, folder: Path, models: dict[int, Model], names: dict[int, str]) -> None:
     """The given rendered crops."""
     about = {"origin": "reference renders of the LM-O meshes", "licence": "see the data's README"}
-    writer = Writer(folder, [names[i] for i in sorted(names)], about)
+    writer, index = Writer(folder, [names[i] for i in sorted(names)], about), class_index(names)
     for item in json.loads((data / "annotations.json").read_text()):
         image = cv2.imread(str(data / "images" / f"{item['file']}.jpg"))[..., ::-1]
-        mask = cv2.imread(str(data / "masks" / f"{item['file']}.png"), cv2.IMREAD_UNCHANGED) == item["obj_id"]
+        mask = cv2.imread(str(data / "masks" / f"{item['file']}.png"), cv2.IMREAD_UNCHANGED)
         camera, rotation = np.array(item["K"]).reshape(3, 3), np.array(item["R"]).reshape(3, 3)
-        found = labels(models[item["obj_id"]], camera, rotation, np.array(item["t_mm"]) / 1000, mask)
+        found = labels(models[item["obj_id"]], camera, rotation, np.array(item["t_mm"]) / 1000, mask == item["obj_id"])
         row = {"label": item["name"], "group": item["scene"], "K": camera.tolist()}
-        writer.add(item["file"], image, mask.astype(np.uint8), found, **row)
+        writer.add(item["file"], image, index[mask], found, **row)
     writer.close()
 
 

@@ -17,6 +17,7 @@ commands:
   ledger      verify or show the record of what was computed from what
   export      a checkpoint's frozen encoder for a robot: timm folder, ONNX, torch program, with proof of equality
   render      labelled images of a scene file, by Blender or by the built-in ray-caster
+  render calibrate  fit a scene's sensor ranges to unlabelled photos, judged on photos held out
   verify      check an exported encoder: hashes and golden output
   policy demos     let a scripted expert show a task in a simulated world (extra robot)
   policy train     clone demonstrations on the features of a frozen encoder
@@ -40,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         print(f"perceptransfer {version('perceptransfer')}")
         return 0
-    count = 2 if words[0] == "policy" else 1
+    count = 2 if words[0] == "policy" or words[:2] == ["render", "calibrate"] else 1
     command = " ".join(words[:count])
     if f"\n  {command}  " not in HELP:
         print(f"error: unknown command {command!r}\n\n{HELP}", end="", file=sys.stderr)

@@ -16,7 +16,7 @@ from jsonargparse import (  # type: ignore[attr-defined]  # Namespace is not in 
     set_loader,
 )
 
-from perceptransfer.cli import bundles, commands, rendering
+from perceptransfer.cli import bundles, calibrating, commands, rendering
 from perceptransfer.core.errors import PerceptransferError
 
 EMBEDDED = Path(commands.__file__).parents[1] / "benchmark" / "digits.yaml"
@@ -29,6 +29,7 @@ FUNCTIONS: dict[str, Callable[..., int]] = {
     "export": bundles.export,
     "verify": bundles.verify,
     "render": rendering.render,
+    "render calibrate": calibrating.calibrate,
 }
 POLICY = {
     "policy demos": "policies.demos",

@@ -29,6 +29,7 @@ def render(
     set: list[str] | None = None,
     export: list[Literal["coco", "bop"]] | None = None,
     recycle: int = 1000,
+    blender_python: str | None = None,
     quiet: bool = False,
 ) -> int:
     """Render labelled images; run again on the same folder, the command goes on where it was, also after a kill.
@@ -40,16 +41,18 @@ def render(
         workers: Rendering processes; the images do not depend on their number.
         seed: Seed of the set; image k depends on the scene file, the seed and k alone.
         only: Number of the one image to be rendered.
-        engine: raycast, or the import path of a renderer.
+        engine: raycast, blenderproc, or the import path of a renderer.
         options: Arguments of the renderer.
         set: Changes to the scene file, such as "spread_m=[0.1, 0.2]" (dotted key, YAML value).
         export: Other layouts to be written as well: coco (coco.json) and bop (folder bop).
         recycle: Scenes after which a rendering process is replaced.
+        blender_python: For blenderproc: a Python that has bpy and blenderproc, instead of an environment of our own.
         quiet: Print no progress.
     """
+    options = {**(options or {}), **({} if blender_python is None else {"python": blender_python})}
     folder = Path(output)
     made = render_set(
-        read_scene(Path(scene), dict(_change(text) for text in set or [])),
+        read_scene(Path(scene), dict(change(text) for text in set or [])),
         folder,
         count,
         seed=seed,
@@ -70,7 +73,12 @@ def render(
     return 0
 
 
-def _change(text: str) -> tuple[str, Any]:
+def change(text: str) -> tuple[str, Any]:
+    """Dotted key and value of a change written as "key=value".
+
+    Raises:
+        ConfigError: it is not written so.
+    """
     key, equals, value = text.partition("=")
     try:
         parsed = yaml.safe_load(value)

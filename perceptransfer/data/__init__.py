@@ -14,6 +14,9 @@ from perceptransfer.data.batches import eval_batches as eval_batches
 from perceptransfer.data.blenderproc_hdf5 import BlenderProcHDF5 as BlenderProcHDF5
 from perceptransfer.data.bop import Bop as Bop
 from perceptransfer.data.coco import Coco as Coco
+from perceptransfer.data.combine import Chain as Chain
+from perceptransfer.data.combine import Grayscale as Grayscale
+from perceptransfer.data.combine import GrayscaleSource as GrayscaleSource
 from perceptransfer.data.digits import FontDigits as FontDigits
 from perceptransfer.data.digits import ScannedDigits as ScannedDigits
 from perceptransfer.data.domain import Domain as Domain
@@ -22,10 +25,13 @@ from perceptransfer.data.domain_set import DomainSet as DomainSet
 from perceptransfer.data.fast import small_views as small_views
 from perceptransfer.data.folder import Folder as Folder
 from perceptransfer.data.folder import UnlabeledFolder as UnlabeledFolder
+from perceptransfer.data.fourier import FDA as FDA
+from perceptransfer.data.fourier import PASTA as PASTA
 from perceptransfer.data.manifest import Manifest as Manifest
 from perceptransfer.data.mask_folder import MaskFolder as MaskFolder
 from perceptransfer.data.real_test import TestDomain as TestDomain
 from perceptransfer.data.real_test import TestOutcome as TestOutcome
+from perceptransfer.data.sensor_augment import SensorAugmentation as SensorAugmentation
 from perceptransfer.data.source import ImageSet as ImageSet
 from perceptransfer.data.source import ImageSource as ImageSource
 from perceptransfer.data.source import Record as Record

@@ -9,7 +9,6 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from perceptransfer.core.config import digest
 from perceptransfer.core.errors import ConfigError, DataError
@@ -17,10 +16,11 @@ from perceptransfer.core.features import DEPTH, KEYPOINTS, MASK
 from perceptransfer.core.files import sha256_file
 from perceptransfer.data.crop import crop_map, crop_points, whole
 from perceptransfer.data.files import FileSource
-from perceptransfer.data.images import WHITE
+from perceptransfer.data.images import WHITE, one_of
+from perceptransfer.data.label_files import image_size, read_map
 from perceptransfer.data.layout import Entry
 from perceptransfer.data.source import ImageSet
-from perceptransfer.data.targets import Array, Targets
+from perceptransfer.data.targets import IGNORE, Array, Targets
 
 DESCRIPTION, ROWS, FORMAT = "dataset.json", "annotations.jsonl", 1
 KINDS = (MASK, DEPTH, KEYPOINTS)
@@ -33,8 +33,8 @@ class Annotated(FileSource):
     ``classes`` chooses and orders classes (default: all of the set); ``labels`` the kinds of label that are read
     besides the class (default: those that every row has). ``count`` takes that many images, drawn evenly over the
     classes by a fixed seed. ``split`` takes rows of these splits only. ``grey`` shows luminance only, for the question
-    of what colour is worth. Images are squashed to the data's size, labels with them: masks and depth by the nearest
-    pixel.
+    of what colour is worth. ``mask`` is the set's own map of ``classes``, or ``label``: 1 where the image's own class
+    is, 0 elsewhere. Images are squashed to the data's size, labels with them: masks and depth by the nearest pixel.
     """
 
     NOT_IDENTITY = FileSource.NOT_IDENTITY
@@ -47,6 +47,7 @@ class Annotated(FileSource):
         split: list[str] | None = None,
         count: int | None = None,
         grey: bool = False,
+        mask: Literal["classes", "label"] = "classes",
         on_bad_image: Literal["error", "quarantine"] = "error",
     ) -> None:
         super().__init__(path, "squash", WHITE, on_bad_image, None)
@@ -54,6 +55,8 @@ class Annotated(FileSource):
             raise ConfigError(f"unknown kinds of label in {labels}", key="labels", remedy=f"known are {list(KINDS)}")
         if count is not None and count < 1:
             raise ConfigError(f"count must be positive, got {count}", key="count")
+        one_of("mask", mask, ("classes", "label"))
+        self.mask = mask
         self.chosen, self.kinds, self.split, self.count, self.grey = classes, labels, split, count, grey
 
     def identity_extra(self) -> Mapping[str, Any]:
@@ -127,7 +130,7 @@ class Annotated(FileSource):
     def _targets(self, about: Mapping[str, Any], rows: Sequence[Row], size: tuple[int, int]) -> Targets:
         kinds = self.kinds if self.kinds is not None else [key for key in KINDS if all(key in row for row in rows)]
         arrays: dict[str, Array] = {}
-        sizes = [self._size(row) for row in rows] if kinds else []
+        sizes = [image_size(self.path / str(row["file"])) for row in rows] if kinds else []
         for key in kinds:
             lacking = [row["file"] for row in rows if key not in row]
             if lacking:
@@ -136,26 +139,47 @@ class Annotated(FileSource):
                 arrays[key] = _keypoints(rows, sizes, size, self.path)
             else:
                 arrays[key] = np.stack([self._map(key, row, of, size) for row, of in zip(rows, sizes, strict=True)])
-        names = {key: tuple(about.get(key, ())) for key in ("mask_classes", "keypoint_names", "keypoint_flip")}
+        names = {key: tuple(about.get(key) or ()) for key in ("mask_classes", "keypoint_names", "keypoint_flip")}
+        if self.mask == "label" and MASK in arrays:
+            arrays[MASK] = self._own(arrays[MASK], [str(row["label"]) for row in rows], names["mask_classes"])
+            names["mask_classes"] = ("background", "object")
         return Targets(arrays, **names)
 
-    def _size(self, row: Row) -> tuple[int, int]:
-        with Image.open(self.path / str(row["file"])) as image:
-            return image.height, image.width
+    def _own(self, masks: Array, labels: Sequence[str], names: Sequence[str]) -> Array:
+        """1 where the mask shows the image's own class, 0 elsewhere; ignored pixels stay ignored."""
+        unknown = sorted(set(labels) - set(names))
+        if unknown:
+            raise DataError(
+                f"the masks have no classes {unknown}, only {list(names)}",
+                where=self.path / DESCRIPTION,
+                key="mask_classes",
+                remedy='name them there, or set mask to "classes"',
+            )
+        index = np.array([names.index(label) for label in labels])[:, None, None]
+        own: Array = np.where(masks == IGNORE, IGNORE, masks == index).astype(np.uint8)
+        return own
+
+    def _depth_scale(self, row: Row) -> float:
+        scale = row.get("depth_scale")
+        if not isinstance(scale, int | float) or not 0 < scale < np.inf:
+            raise DataError(
+                f"{row['file']} has the depth_scale {scale!r}", where=self.path / ROWS, key="depth_scale",
+                remedy="write metres for each step of the depth image",
+            )  # fmt: skip
+        return float(scale)
 
     def _map(self, key: str, row: Row, of: tuple[int, int], size: tuple[int, int]) -> Array:
         path = self.path / str(row[key])
-        try:
-            with Image.open(path) as opened:
-                values = np.asarray(opened)
-        except OSError as error:
-            raise DataError(f"cannot be read ({error})", where=path, key=key, remedy="write it again") from error
-        if values.shape != of:
+        values = read_map(path, key, of)
+        if key == MASK and values.max(initial=0) > IGNORE:
             raise DataError(
-                f"is {values.shape}, its image is {of}", where=path, key=key, remedy="labels need the image's size"
+                f"holds the value {values.max()}",
+                where=path,
+                key=key,
+                remedy="a mask has classes 0..254, 255 is ignored",
             )
         if key == DEPTH:
-            values = values * np.float32(row["depth_scale"])
+            values = values * np.float32(self._depth_scale(row))
         return crop_map(values.astype(np.uint8 if key == MASK else np.float32), whole(of), size, 0)
 
 
@@ -164,9 +188,15 @@ def _keypoints(
 ) -> NDArray[np.float32]:
     found = []
     for row, of in zip(rows, sizes, strict=True):
-        points = np.array(row[KEYPOINTS], dtype=np.float64)
+        try:
+            points = np.array(row[KEYPOINTS], dtype=np.float64)
+        except (TypeError, ValueError):
+            points = np.zeros(0)
         if points.ndim != 3 or points.shape[2] != 3:
-            raise DataError(f"keypoints of {row['file']} are no [A][K][x, y, v]", where=where, key=KEYPOINTS)
+            raise DataError(
+                f"keypoints of {row['file']} are no [A][K][x, y, v]", where=where / ROWS, key=KEYPOINTS,
+                remedy="write the set again",
+            )  # fmt: skip
         found.append(crop_points(points, whole(of), size))
     most = max(points.shape[0] for points in found)
     counts = {points.shape[1] for points in found}

@@ -28,7 +28,7 @@ def to_tensor(images: Pixels) -> Tensor:
 
 def to_pixels(images: Tensor) -> Pixels:
     """Turn ``float32 [n, 3, H, W]`` in 0..1 into ``uint8 [n, H, W, 3]``, rounded."""
-    return np.rint(images.numpy().transpose(0, 2, 3, 1) * 255.0).astype(np.uint8)
+    return np.ascontiguousarray(np.rint(images.numpy().transpose(0, 2, 3, 1) * 255.0).astype(np.uint8))
 
 
 class Augmentation(Configurable, ABC):

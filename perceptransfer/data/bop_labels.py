@@ -47,7 +47,7 @@ def read_points(path: Path, models_info: Path | None, objects: Collection[str]) 
                 f"has no points [x, y, z] of the object {name}", where=path, key="keypoints",
                 remedy="write object number to points in millimetres",
             ) from error  # fmt: skip
-        motions = equivalent_poses(info.get(name, {}), models_info or path)
+        motions = equivalent_poses(info.get(name, {}) if isinstance(info, dict) else info, models_info or path)
         result[name] = np.stack([own @ motion[:3, :3].T + motion[:3, 3] for motion in motions])
     if len({found.shape[1] for found in result.values()}) > 1:
         raise DataError(

@@ -98,10 +98,10 @@ def _picture(scene: Path, number: int) -> Path:
     return next((path for path in candidates if path.is_file()), candidates[0])
 
 
-def equivalent_poses(info: Mapping[str, Any], where: Path) -> list[Floats]:
-    """Motions ``[4, 4]`` (metres) of an object that leave it as it looks, the one that moves nothing first.
+def equivalent_poses(info: Any, where: Path) -> list[Floats]:
+    """Motions ``[4, 4]`` (metres) that leave an object as it looks, by its entry in models_info.json.
 
-    A turn about an axis by any angle is taken as twelve turns.
+    First comes the one that moves nothing. A turn about an axis by any angle is taken as twelve turns.
 
     Raises:
         DataError: a symmetry that is no rigid motion.
@@ -116,8 +116,10 @@ def equivalent_poses(info: Mapping[str, Any], where: Path) -> list[Floats]:
             axis, offset = (np.array(turn[key], dtype=np.float64) for key in ("axis", "offset"))
             steps = [_turned(axis / np.linalg.norm(axis), offset / 1000, k * math.tau / TURNS) for k in range(TURNS)]
             motions = [step @ motion for motion in motions for step in steps]
-    except (KeyError, ValueError, TypeError) as error:
-        raise DataError(f"a symmetry is no motion ({error!r})", where=where, key="symmetries") from error
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
+        raise DataError(
+            f"a symmetry is no motion ({error!r})", where=where, key="models_info", remedy="copy BOP's file again"
+        ) from error
     return motions
 
 

@@ -179,7 +179,7 @@ class Coco(FileSource):
         if names:
             arrays[KEYPOINTS] = np.stack([_keypoints(it.thing, len(names), box, size) for it, box in pictures])
         mask_classes = ("background", *objects) if MASK in arrays else ()
-        return Targets(arrays, mask_classes, names, mirrored_names(names))
+        return Targets(arrays, mask_classes, names, mirrored_names(names, self.path))
 
     def _mask(self, it: _Picture, class_of: Mapping[str, str], objects: list[str]) -> Array:
         mask = np.zeros(it.of, np.uint8)
@@ -208,7 +208,7 @@ class Coco(FileSource):
         return lists.pop()
 
 
-def mirrored_names(names: Sequence[str]) -> tuple[int, ...]:
+def mirrored_names(names: Sequence[str], where: Path | None = None) -> tuple[int, ...]:
     """For each keypoint the one whose name has the words left and right exchanged, or itself; empty where none changes.
 
     Raises:
@@ -218,7 +218,9 @@ def mirrored_names(names: Sequence[str]) -> tuple[int, ...]:
     for name in names:
         other = SIDE.sub(lambda found: OTHER.get(found[0], found[0]), name)
         if other not in names:
-            raise DataError(f"keypoint {name!r} has no {other!r}", key="keypoints", remedy="name both sides alike")
+            raise DataError(
+                f"keypoint {name!r} has no {other!r}", where=where, key="keypoints", remedy="name both sides alike"
+            )
         flip.append(list(names).index(other))
     return tuple(flip) if flip != list(range(len(flip))) else ()
 

@@ -99,6 +99,7 @@ def named_classes(
     present = sorted(set(found))
     if wanted is None:
         return {name: name for name in present}
+    wanted = {str(name): str(kind) for name, kind in wanted.items()}  # YAML reads 1: ape with a number
     absent = sorted(set(wanted) - set(present))
     if absent:
         raise ConfigError(
@@ -109,4 +110,4 @@ def named_classes(
         raise ConfigError(
             f"categories {left} of {where} are not mapped", key="class_map", remedy='map them or set unmapped to "drop"'
         )
-    return {name: str(wanted[name]) for name in present if name in wanted}
+    return {name: wanted[name] for name in present if name in wanted}

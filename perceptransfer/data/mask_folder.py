@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from perceptransfer.core.config import digest
+from perceptransfer.core.config import digest, identity_of
 from perceptransfer.core.errors import ConfigError, DataError
 from perceptransfer.core.features import MASK
 from perceptransfer.core.files import sha256_file
@@ -29,7 +29,7 @@ class MaskFolder(ImageSource):
     pixels to be ignored unless it is one of the values. 1-bit masks hold 0 and 1.
     """
 
-    NOT_IDENTITY = frozenset({"masks"})
+    NOT_IDENTITY = frozenset({"images", "masks"})  # a string would be a path
 
     def __init__(
         self,
@@ -60,10 +60,10 @@ class MaskFolder(ImageSource):
         self._content: str | None = None
 
     def identity_extra(self) -> Mapping[str, Any]:
-        """Digest of all mask files; the images' own are in their source."""
+        """Identity of the images' source and digest of all mask files."""
         if self._content is None:
             self._content = digest([[name, sha256_file(self.masks / name)] for name in image_files(self.masks)])
-        return {"content": self._content}
+        return {"images": identity_of(self.images), "content": self._content}
 
     def load(self, size: tuple[int, int]) -> ImageSet:
         """Read all images and masks.
@@ -80,7 +80,7 @@ class MaskFolder(ImageSource):
         path = _beside(self.masks / name)
         of = image_size(self.images.path / name)
         values = read_map(path, MASK, of)
-        found = self._table()[np.minimum(values, 256).astype(int)]
+        found = self._table()[np.minimum(values.astype(np.int64), 256)]
         if (found < 0).any():
             wrong = sorted({int(value) for value in values[found < 0]})
             raise DataError(

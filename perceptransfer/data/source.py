@@ -71,7 +71,7 @@ class ImageSet:
         self.preparation, self.quarantined = preparation, tuple(quarantined)
         self._pixels, self._read = pixels, read
         self.targets = Targets() if targets is None else targets
-        self.targets.check(len(self.records), self.size)
+        self.targets.check(len(self.records), self.size, names=[record.name for record in self.records])
         if (pixels is None) == (read is None):
             raise DataError("an ImageSet needs either pixels or read, not both and not neither")
         expected = (len(self.records), *self.size, 3)
@@ -173,6 +173,19 @@ class ImageSet:
         assert self._read is not None  # the constructor takes exactly one of the two
         return self._like(records, None, _Chosen(self._read, tuple(chosen)), targets=targets)
 
+    def changed(self, change: Callable[[Pixels], Pixels], name: str) -> ImageSet:
+        """The same images and labels with other pixels of the same size; ``name`` identifies ``change``."""
+        return ImageSet(
+            self.records,
+            self.classes,
+            self.size,
+            pixels=None if self._pixels is None else change(self._pixels),
+            read=None if self._read is None else _Changed(self._read, change),
+            preparation=f"{self.preparation} {name}",
+            quarantined=self.quarantined,
+            targets=self.targets,
+        )
+
     def _like(
         self,
         records: Sequence[Record],
@@ -216,6 +229,17 @@ class _Chosen:
 
     def __call__(self, index: int) -> Pixels:
         return self.read(self.indices[index])
+
+
+@dataclass(frozen=True)
+class _Changed:
+    """Reads an image and changes it."""
+
+    read: Callable[[int], Pixels]
+    change: Callable[[Pixels], Pixels]
+
+    def __call__(self, index: int) -> Pixels:
+        return self.change(self.read(index))
 
 
 class ImageSource(Configurable, ABC):

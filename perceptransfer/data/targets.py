@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,8 +41,8 @@ class Targets:
     def __bool__(self) -> bool:
         return bool(self.arrays)
 
-    def check(self, n: int, size: tuple[int, int], where: str = "labels") -> None:
-        """Check kinds, shapes and values.
+    def check(self, n: int, size: tuple[int, int], where: str = "labels", names: Sequence[str] = ()) -> None:
+        """Check kinds, shapes and values; ``names`` are those of the images, for errors.
 
         Raises:
             DataError: an unknown kind, another shape or type, values that are not finite, a mask class without a name.
@@ -59,22 +59,18 @@ class Targets:
                     remedy="labels must have the images' number and size",
                 )
             if key != MASK and not np.isfinite(values).all():
-                first = int(np.argwhere(~np.isfinite(values).reshape(n, -1).all(1))[0, 0])
-                raise DataError(
-                    f"{key} of image {first} holds NaN or infinity", where=where, key=key, remedy="write 0 for unknown"
-                )
-        self._check_meaning(where)
+                _refuse(~np.isfinite(values), "holds NaN or infinity", "write 0 for unknown", key, where, names)
+        self._check_meaning(where, names)
 
-    def _check_meaning(self, where: str) -> None:
+    def _check_meaning(self, where: str, names: Sequence[str]) -> None:
         if DEPTH in self.arrays and len(self.arrays[DEPTH]) and float(self.arrays[DEPTH].min()) < 0:
-            raise DataError("depth is negative", where=where, key=DEPTH, remedy="depth is a distance in metres")
+            _refuse(self.arrays[DEPTH] < 0, "is negative", "depth is a distance in metres", DEPTH, where, names)
         if MASK in self.arrays and self.mask_classes:
-            values = self.arrays[MASK]
+            values, count = self.arrays[MASK], len(self.mask_classes)
             highest = int(np.max(values, where=values != IGNORE, initial=0))
-            if highest >= len(self.mask_classes):
-                raise DataError(
-                    f"mask holds class {highest}, there are {len(self.mask_classes)}", where=where, key=MASK
-                )
+            if highest >= count:
+                what = f"holds class {highest}, there are {count}"
+                _refuse(values == highest, what, "name all classes of the masks", MASK, where, names)
         if KEYPOINTS in self.arrays:
             count = self.arrays[KEYPOINTS].shape[2]
             if self.keypoint_flip and sorted(self.keypoint_flip) != list(range(count)):
@@ -97,6 +93,12 @@ class Targets:
         """Identity of all values and names."""
         hashes = {key: hashlib.sha256(np.ascontiguousarray(a).tobytes()).hexdigest() for key, a in self.arrays.items()}
         return digest([hashes, list(self.mask_classes), list(self.keypoint_names), list(self.keypoint_flip)])
+
+
+def _refuse(wrong: Array, what: str, remedy: str, key: str, where: str, names: Sequence[str]) -> NoReturn:
+    first = int(np.flatnonzero(wrong.reshape(len(wrong), -1).any(1))[0])
+    image = names[first] if names else f"image {first}"
+    raise DataError(f"{key} of {image} {what}", where=where, key=key, remedy=remedy)
 
 
 def joined(parts: Sequence[Targets], where: str) -> Targets:

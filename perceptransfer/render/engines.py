@@ -10,7 +10,10 @@ from typing import Any, cast
 from perceptransfer.core.errors import ConfigError
 from perceptransfer.render.executor import Executor
 
-ENGINES = {"raycast": "perceptransfer.render.raycast.Raycaster"}
+ENGINES = {
+    "raycast": "perceptransfer.render.raycast.Raycaster",
+    "blenderproc": "perceptransfer.render.blenderproc.BlenderProc",
+}
 
 
 def make_engine(name: str, options: Mapping[str, Any]) -> Executor:

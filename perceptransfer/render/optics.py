@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -122,17 +122,22 @@ class SensorRanges(Ranges):
 
     def sample(self, draws: Draws) -> Sensor:
         """Draw a sensor."""
-        value = {name: self.draw(name, draws) for name in self.ranges}
-        quality = value.pop("jpeg_quality", None)
-        return Sensor(
-            white_balance=(value.pop("red_gain"), 1.0, value.pop("blue_gain")),
-            shot_noise=value.pop("shot_noise_std"),
-            read_noise=value.pop("read_noise_std"),
-            hue=value.pop("hue_turns"),
-            jpeg_quality=None if quality is None else round(quality),
-            seed=draws.seed("noise"),
-            **value,
-        )
+        return sensor_of({name: self.draw(name, draws) for name in self.ranges}, draws.seed("noise"))
+
+
+def sensor_of(values: Mapping[str, float], seed: int) -> Sensor:
+    """The sensor with these values, by the names of `SensorRanges`."""
+    value = dict(values)
+    quality = value.pop("jpeg_quality", None)
+    return Sensor(
+        white_balance=(value.pop("red_gain"), 1.0, value.pop("blue_gain")),
+        shot_noise=value.pop("shot_noise_std"),
+        read_noise=value.pop("read_noise_std"),
+        hue=value.pop("hue_turns"),
+        jpeg_quality=None if quality is None else round(quality),
+        seed=seed,
+        **value,
+    )
 
 
 class Lighting(Ranges):

@@ -14,11 +14,12 @@ from perceptransfer.render.plan import Sensor
 Light = NDArray[np.float32]
 
 
-def develop(radiance: Light, sensor: Sensor) -> NDArray[np.uint8]:
+def develop(radiance: Light, sensor: Sensor, grain: Light | None = None) -> NDArray[np.uint8]:
     """Linear ``float32 [H, W, 3]``, 1 just exposed, to sRGB ``uint8`` of the same shape.
 
     In the order of a camera: movement and lens blur the light, exposure and white balance scale it, photons and
     electronics add noise, the sensor clips, and the stored curve, contrast, saturation, hue and JPEG follow.
+    ``grain`` is noise of unit deviation and that shape, in place of what ``sensor.seed`` would draw.
     """
     light = _move(radiance.astype(np.float32), sensor.motion_px, sensor.motion_deg)
     if sensor.blur_px > 0.15:  # below, the kernel is one pixel
@@ -28,9 +29,13 @@ def develop(radiance: Light, sensor: Sensor) -> NDArray[np.uint8]:
     if sensor.shot_noise > 0 or sensor.read_noise > 0:
         # Standard deviation sqrt(shot² signal + read²), in units of full scale.
         spread = np.sqrt(sensor.shot_noise**2 * np.clip(light, 0, None) + sensor.read_noise**2)
-        noise = np.random.default_rng(sensor.seed).standard_normal(light.shape, dtype=np.float32)
-        light = light + spread.astype(np.float32) * noise
+        light = light + spread.astype(np.float32) * (unit_grain(sensor.seed, light.shape) if grain is None else grain)
     return finish(np.clip(light, 0, 1), sensor)
+
+
+def unit_grain(seed: int, shape: tuple[int, ...]) -> Light:
+    """Normal noise of deviation 1 that belongs to a seed."""
+    return np.random.default_rng(seed).standard_normal(shape, dtype=np.float32)
 
 
 def finish(light: Light, sensor: Sensor) -> NDArray[np.uint8]:

@@ -16,9 +16,21 @@ import yaml
 from perceptransfer.core.config import Configurable
 from perceptransfer.core.errors import ConfigError, PerceptransferError
 from perceptransfer.render.distributions import SHORT, Distribution
+from perceptransfer.render.optics import SensorRanges
 from perceptransfer.render.scene import Scene
 
-ROOMS = ("colours", "distributions", "hand_scene", "optics", "rotations", "surfaces", "table", "things")
+ROOMS = (
+    "colours",
+    "distributions",
+    "hand_scene",
+    "mesh_table",
+    "optics",
+    "rig_scene",
+    "rotations",
+    "surfaces",
+    "table",
+    "things",
+)
 
 
 def read_scene(path: Path, changes: Mapping[str, Any] | None = None) -> Scene:
@@ -30,12 +42,7 @@ def read_scene(path: Path, changes: Mapping[str, Any] | None = None) -> Scene:
     Raises:
         ConfigError: no such file, no YAML, or a key or value that does not fit; file and key are named.
     """
-    try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(
-            f"not a readable scene ({error})", where=path, remedy="give a YAML file like datasets/primitives/scene.yaml"
-        ) from error
+    tree = _tree(path)
     try:
         for key, value in (changes or {}).items():
             _put(tree, key, value)
@@ -43,6 +50,32 @@ def read_scene(path: Path, changes: Mapping[str, Any] | None = None) -> Scene:
     except ConfigError as error:
         raise ConfigError(error.problem, where=error.where or path, key=error.key, remedy=error.remedy) from None
     return scene
+
+
+def read_sensor(path: Path) -> SensorRanges:
+    """The sensor of a scene file, without what else the scene needs; a file with nothing but ``sensor:`` will do.
+
+    Raises:
+        ConfigError: no such file, no YAML, no sensor in it, or values that do not fit.
+    """
+    tree = _tree(path)
+    inside = tree.get("init_args", tree) if isinstance(tree, dict) else None
+    if not isinstance(inside, dict) or "sensor" not in inside:
+        raise ConfigError("has no sensor", where=path, key="sensor", remedy="add one, `sensor: {}` is a perfect one")
+    try:
+        made: SensorRanges = _make(SensorRanges, inside["sensor"] or {}, "sensor")
+    except ConfigError as error:
+        raise ConfigError(error.problem, where=error.where or path, key=error.key, remedy=error.remedy) from None
+    return made
+
+
+def _tree(path: Path) -> Any:
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(
+            f"not a readable scene ({error})", where=path, remedy="give a YAML file like datasets/primitives/scene.yaml"
+        ) from error
 
 
 def _put(tree: Any, dotted: str, value: Any) -> None:

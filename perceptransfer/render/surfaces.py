@@ -65,7 +65,7 @@ class Surface(Ranges):
 class Backdrop(Ranges):
     """What is seen where there is no body: a pattern, or in ``photo_share`` of the pictures a piece of a photo.
 
-    ``photos`` is a folder, searched with its sub-folders.
+    ``photos`` is a folder, searched with its sub-folders. ``other`` takes its place in ``other_share`` of the pictures.
     """
 
     def __init__(
@@ -75,15 +75,20 @@ class Backdrop(Ranges):
         pattern_heights: Number = (0.1, 1.5),
         photos: str | None = None,
         photo_share: float = 0.5,
+        other: Backdrop | None = None,
+        other_share: float = 0.5,
     ) -> None:
-        self._numbers(pattern_heights=pattern_heights, photo_share=photo_share)
+        self._numbers(pattern_heights=pattern_heights, photo_share=photo_share, other_share=other_share)
         self._positive("pattern_heights")
         self.colour = colour or Hsv()
         self.patterns = known_patterns(patterns)
         self.files = [] if photos is None else _pictures(Path(photos))
+        self.other = other
 
     def sample(self, draws: Draws) -> Background:
         """Draw a background."""
+        if self.other is not None and draws.rng("which").random() < self.draw("other_share", draws):
+            return self.other.sample(draws.under("other"))
         photo = None
         if self.files and draws.rng("photo").random() < self.draw("photo_share", draws):
             photo = str(self.files[int(draws.rng("file").integers(len(self.files)))])

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from perceptransfer.core.errors import ConfigError
 from perceptransfer.render.camera import matrix4
@@ -133,10 +133,11 @@ class Pill(Thing):
 
 
 class MeshThing(Thing):
-    """A PLY mesh. Keypoints: its origin, then ``points`` vertices, each the farthest from those before.
+    """A PLY mesh.
 
-    ``unit_m`` is the length of one unit of the file in metres; ``half_turn_axes`` name the axes (x, y, z) about which
-    half a turn leaves the looks as they are.
+    Its keypoints are its origin, then ``points`` vertices: the one farthest from their mean, then each the farthest
+    from those before. ``unit_m`` is the length of one unit of the file in metres; ``half_turn_axes`` name the axes
+    (x, y, z) about which half a turn leaves the looks as they are.
     """
 
     keypoint_flip = None  # the mirror image of an object is another object
@@ -157,7 +158,10 @@ class MeshThing(Thing):
             raise ConfigError(f"{half_turn_axes!r} names no axes", key="half_turn_axes", remedy="write x, y, z or yz")
         self.keypoint_names = ("origin", *(f"vertex {i}" for i in range(points)))
         vertices = read_ply(Path(path), colours=vertex_colours).vertices * unit_m
-        self._keypoints = (_vector(np.zeros(3)), *(_vector(point) for point in farthest(vertices, points)))
+        self._keypoints = (
+            _vector(np.zeros(3)),
+            *(_vector(point) for point in farthest(vertices, points, vertices.mean(0))),
+        )
         self._hull = farthest(vertices, min(len(vertices), 200))
         self._shape = Mesh(path, unit_m)
         self._vertex_colours = vertex_colours
@@ -168,9 +172,9 @@ class MeshThing(Thing):
         return Made(self._shape, material, self._keypoints, self._hull, self._symmetries)
 
 
-def farthest(points: Floats, count: int) -> Floats:
-    """``count`` of the points: first the one farthest from the origin, then each the farthest from those before."""
-    chosen = [int(np.argmax((points**2).sum(1)))]
+def farthest(points: Floats, count: int, away_from: ArrayLike = (0.0, 0.0, 0.0)) -> Floats:
+    """``count`` of the points: first the one farthest from ``away_from``, then each the farthest from those before."""
+    chosen = [int(np.argmax(((points - np.asarray(away_from)) ** 2).sum(1)))]
     distance = ((points - points[chosen[0]]) ** 2).sum(1)
     while len(chosen) < count:
         chosen.append(int(np.argmax(distance)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -14,7 +14,8 @@ from typing import Any
 from perceptransfer.core.config import instantiate
 from perceptransfer.core.errors import PerceptransferError, RenderError
 from perceptransfer.render.engines import make_engine
-from perceptransfer.render.executor import Executor
+from perceptransfer.render.executor import Executor, Rendered
+from perceptransfer.render.plan import ScenePlan, View
 from perceptransfer.render.scene import Scene
 from perceptransfer.render.writer import write_sample
 
@@ -43,6 +44,17 @@ class Task:
 def render_scene(scene: Scene, job: Job, executor: Executor, task: Task, done: Any) -> None:
     """Draw and write the samples of a task; ``done(sample)`` after each.
 
+    Raises:
+        RenderError: no attempt shows enough of a target.
+    """
+    for plan, view, seen in draw(scene, job.seed, executor, task):
+        write_sample(job.folder, scene, plan, view, seen)
+        done(view.sample)
+
+
+def draw(scene: Scene, seed: int, executor: Executor, task: Task) -> Iterator[tuple[ScenePlan, View, Rendered]]:
+    """The samples of a task, in the order in which they are finished.
+
     A sample whose target is hidden too much is drawn in the next attempt's scene, the others are left as they are.
 
     Raises:
@@ -50,17 +62,16 @@ def render_scene(scene: Scene, job: Job, executor: Executor, task: Task, done: A
     """
     missing = set(task.samples)
     for attempt in range(ATTEMPTS):
-        plan = scene.sample(job.seed, task.index, attempt).only(*missing)
+        plan = scene.sample(seed, task.index, attempt).only(*missing)
         for view, seen in zip(plan.views, executor.render(plan), strict=True):
             if view.target is not None and seen.visible.get(view.target, 0.0) < view.min_visible:
                 continue
-            write_sample(job.folder, scene, plan, view, seen)
             missing.discard(view.sample)
-            done(view.sample)
+            yield plan, view, seen
         if not missing:
             return
     raise RenderError(
-        f"sample {min(missing)} of seed {job.seed} shows too little of its object in {ATTEMPTS} scenes",
+        f"sample {min(missing)} of seed {seed} shows too little of its object in {ATTEMPTS} scenes",
         key="min_visible_share",
         remedy="lower min_visible_share, spread the objects, or take fewer distractors",
     )

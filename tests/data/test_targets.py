@@ -48,8 +48,8 @@ def changed(key: str, value: float, at: tuple[int, ...]) -> dict[str, Any]:
         (changed("depth", np.nan, (1, 2, 3)), r"depth of image 1 holds NaN or infinity \(key: depth\)[\s\S]*write 0"),
         (changed("depth", np.inf, (2, 0, 0)), r"depth of image 2"),
         (changed("keypoints", np.nan, (1, 0, 0, 0)), r"keypoints of image 1"),
-        (changed("depth", -0.1, (0, 0, 0)), r"depth is negative[\s\S]*metres"),
-        (changed("mask", 3, (0, 0, 0)), r"mask holds class 3, there are 3"),
+        (changed("depth", -0.1, (0, 0, 0)), r"depth of image 0 is negative[\s\S]*metres"),
+        (changed("mask", 3, (0, 0, 0)), r"mask of image 0 holds class 3, there are 3[\s\S]*name all"),
     ],
 )
 def test_labels_that_cannot_be_used_are_refused(values: dict[str, Any], message: str) -> None:

@@ -29,6 +29,7 @@ from perceptransfer.render.plan import (
 )
 from perceptransfer.render.raycast import Raycaster
 from perceptransfer.render.spec import read_scene
+from perceptransfer.render.tracing import cast, parts_of
 from tests.scenes import small_table
 
 ROOT = Path(__file__).parents[2]
@@ -72,6 +73,31 @@ def test_depth_and_normals_of_a_sphere_over_a_plane() -> None:
     np.testing.assert_allclose(np.linalg.norm(points - (0.1, 0, 0.1), axis=1), 0.1, atol=1e-5)
     rotation = np.asarray(DOWN.world_from_camera)[:3, :3]
     np.testing.assert_allclose(seen.normals[rows, columns] @ rotation.T, (points - (0.1, 0, 0.1)) / 0.1, atol=1e-4)
+
+
+def test_a_plane_is_seen_from_below_and_a_ball_from_within() -> None:
+    below = replace(DOWN, world_from_camera=look_at((0.3, 0.1, -1.0), (0.0, 0.0, 0.0)))
+    inside = replace(DOWN, world_from_camera=look_at((0.1, 0.0, 0.12), (0.3, 0.0, 0.1)))
+    for camera in (below, inside):
+        seen = draw(scene(TABLE, BALL, view=View(0, "x", camera, target=1)))
+        v, u = np.nonzero(seen.depth)
+        ray = np.stack([u, v, np.ones_like(u)], 1) @ np.linalg.inv(np.asarray(camera.K)).T
+        assert len(v) == 64 * 64 and ((seen.normals[v, u] * ray).sum(1) < 0).all()
+
+
+def test_no_ray_is_left_out_near_the_border_of_a_body() -> None:
+    rng = np.random.default_rng(1)
+    v, u = (it.ravel().astype(float) for it in np.mgrid[:64, :64])
+    for _ in range(30):
+        x, y, z, radius = *rng.uniform(-0.5, 0.5, 2), rng.uniform(-0.5, 0.95), rng.uniform(0.02, 0.5)
+        hits, met = cast(DOWN, parts_of((replace(BALL, shape=Sphere(radius), world_from_object=at(x, y, z)),)), u, v)
+        origin, ray = rays(DOWN, u, v)
+        # Closest approach of the ray's forward half to the middle, by calculus.
+        to = np.array([x, y, z]) - origin
+        along = np.maximum((ray @ to) / (ray**2).sum(1), 0)
+        gap = np.linalg.norm(to - along[:, None] * ray, axis=1)
+        expected = (gap < radius).sum()
+        assert len(hits.row) == met[0] and abs(expected - met[0]) <= 1
 
 
 def test_a_plane_lit_by_the_sun_and_by_the_world() -> None:

@@ -19,7 +19,10 @@ from perceptransfer.core.errors import ConfigError, OutputError, RenderError
 from perceptransfer.core.files import sha256_file
 from perceptransfer.data import Annotated
 from perceptransfer.data.manifest import Manifest
+from perceptransfer.render.optics import Crops, Viewpoint
+from perceptransfer.render.raycast import Raycaster
 from perceptransfer.render.run import render
+from perceptransfer.render.sensor import develop
 from perceptransfer.render.writer import is_complete, rows
 from tests.scenes import small_table
 
@@ -69,6 +72,18 @@ def test_the_layout_is_complete_and_true(whole: Path) -> None:
     }
 
 
+def test_what_is_stored_is_what_was_drawn(whole: Path) -> None:
+    scene = small_table()
+    for row in list(rows(whole))[:4]:
+        plan = scene.plan_of(5, int(Path(row["file"]).stem), row["attempt"])
+        (view,), (seen,) = plan.views, Raycaster(**FAST).render(plan)
+        stored = {part: np.asarray(Image.open(whole / row[part])) for part in ("file", "instances", "depth", "normals")}
+        np.testing.assert_array_equal(stored["file"], develop(seen.radiance, view.sensor))
+        np.testing.assert_array_equal(stored["instances"], seen.instances)
+        np.testing.assert_allclose(stored["depth"] * row["depth_scale"], seen.depth, atol=row["depth_scale"])
+        np.testing.assert_allclose(stored["normals"] / 127.5 - 1, seen.normals, atol=1 / 127)
+
+
 def test_the_set_is_read_for_training(whole: Path) -> None:
     images = Annotated(str(whole)).load((24, 24))
     assert list(images.classes) == ["ball", "block", "can", "pill"]
@@ -96,6 +111,29 @@ def test_one_sample_alone_is_that_of_the_full_run(whole: Path, tmp_path: Path) -
     ours = {name for name in full if "000006" in name}
     assert len(ours) == 6 and {name for name in alone if "0000" in name} == ours
     assert all(alone[name] == full[name] for name in ours)
+
+
+def test_a_hidden_object_is_drawn_again_in_another_scene_and_its_siblings_stay(tmp_path: Path) -> None:
+    """Close together and seen from low, so that some are hidden."""
+    both = {}
+    for least in (0.0, 0.9):
+        scene = small_table(
+            viewpoint=Viewpoint([160, 120], [150.0, 150.0], elevation_deg=(8, 20)),
+            crops=Crops([24, 24], min_visible_share=least),
+            closeness=0.6,
+            spread_m=0.06,
+        )
+        render(scene, tmp_path / str(least), 8, options=FAST)
+        both[least] = list(rows(tmp_path / str(least)))
+    again = [row["attempt"] > 0 for row in both[0.9]]
+    assert any(again) and not all(again) and not any(row["attempt"] for row in both[0.0])
+    for first, second, redone in zip(both[0.0], both[0.9], again, strict=True):
+        shares = [
+            next(it["visible_fraction"] for it in row["objects"] if it["class"] == row["label"])
+            for row in (first, second)
+        ]
+        assert shares[1] >= 0.9 and (shares[0] < 0.9) == redone
+        assert (first["sha256"] == second["sha256"]) == (not redone)
 
 
 def test_a_larger_count_continues_and_damage_is_made_good(whole: Path, tmp_path: Path) -> None:
@@ -150,8 +188,6 @@ def test_a_scene_that_always_fails_is_named_and_the_rest_is_kept(tmp_path: Path,
 
 
 def test_an_object_that_is_never_seen_ends_with_its_number(tmp_path: Path) -> None:
-    from perceptransfer.render.optics import Crops, Viewpoint
-
     scene = small_table(
         viewpoint=Viewpoint([64, 48], [60, 60], distance_m=0.05, elevation_deg=-80.0),  # from below the table
         crops=Crops([8, 8], min_visible_share=0.3),
@@ -164,7 +200,10 @@ def test_an_object_that_is_never_seen_ends_with_its_number(tmp_path: Path) -> No
 PARENT = """
 import sys
 from pathlib import Path
+from perceptransfer.render.optics import Crops, Viewpoint
+from perceptransfer.render.raycast import Raycaster
 from perceptransfer.render.run import render
+from perceptransfer.render.sensor import develop
 from tests.scenes import small_table
 if __name__ == "__main__":
     render(small_table(), Path(sys.argv[1]), {count}, seed=5, workers=2, engine="tests.scenes.Slow",
@@ -194,7 +233,10 @@ FULL = """
 import resource, sys
 from pathlib import Path
 from perceptransfer.core.errors import OutputError
+from perceptransfer.render.optics import Crops, Viewpoint
+from perceptransfer.render.raycast import Raycaster
 from perceptransfer.render.run import render
+from perceptransfer.render.sensor import develop
 from tests.scenes import small_table
 if __name__ == "__main__":
     resource.setrlimit(resource.RLIMIT_FSIZE, (12_000, 12_000))  # every larger file ends as on a full disk

@@ -1,0 +1,129 @@
+"""Draws scene plans with Blender, one after another, until its input ends.
+
+Runs in an environment of its own (`requirements.txt`) and imports nothing of the package. One JSON line in, one JSON
+line out; pictures go to files. A line on the output is one of
+
+    {"ready": 1, "bpy": "4.5.15"}                        once, at the start
+    {"beat": 7}                                          every second, also while drawing
+    {"id": 3, ...}                                       the answer to the request with that id
+    {"id": 3, "error": "...", "where": "...", "kind": "input"}   the request cannot be fulfilled; kind: input | memory
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import threading
+import time
+import traceback
+from pathlib import Path
+from typing import Any, NoReturn
+
+PROTOCOL = 1
+
+
+class Line:
+    """The way back to the parent: Blender's own messages, which go to the standard output, must not get into it."""
+
+    def __init__(self) -> None:
+        self.file = os.fdopen(os.dup(1), "w", buffering=1)
+        os.dup2(2, 1)
+        self.lock = threading.Lock()
+
+    def send(self, **message: Any) -> None:
+        with self.lock:
+            self.file.write(json.dumps(message) + "\n")
+            self.file.flush()
+
+    def beat(self, parent: int, folder: str) -> None:
+        """Say once a second that the process lives; end it when nobody listens any more."""
+        for number in range(1, sys.maxsize):
+            time.sleep(1)
+            try:
+                if os.getppid() != parent:
+                    raise BrokenPipeError
+                self.send(beat=number)
+            except OSError:
+                leave(folder)
+
+
+def leave(folder: str) -> NoReturn:
+    """End at once and leave nothing behind; some builds of bpy crash while Python takes them apart."""
+    shutil.rmtree(folder, ignore_errors=True)
+    os._exit(0)
+
+
+class Worker:
+    """Answers requests about plans."""
+
+    def __init__(self, samples: int, bounces: int, folder: str) -> None:
+        from shim import import_blenderproc
+
+        bproc = import_blenderproc()
+        from camera import Studio
+        from stage import Stage
+
+        self.folder = Path(folder)
+        self.stage, self.studio = Stage(bproc), Studio(bproc, samples, bounces)
+
+    def answer(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Build the plan; then either the joints of its rigged hands or one of its views."""
+        if "plan" in request:
+            self.stage.build(request["plan"], request["tiles"])
+            self.plan = request["plan"]
+            return {"keypoints": self._keypoints()}
+        return self._shoot(request["view"])
+
+    def _keypoints(self) -> dict[str, Any]:
+        return {
+            body["instance"]: slots[0].hand.keypoints(body["shape"]["mirrored"]).tolist()
+            for body, slots in zip(self.plan["bodies"], self.stage.slots, strict=True)
+            if slots[0].hand is not None
+        }
+
+    def _shoot(self, view: dict[str, Any]) -> dict[str, Any]:
+        from camera import outline_pixels
+        from materials import forget_pictures
+
+        self.studio.aim(view["camera"])
+        start, started = time.perf_counter(), time.process_time()
+        self.studio.colours(self.folder / "colours.exr", view["seed"])
+        drawn, drawn_cpu = time.perf_counter() - start, time.process_time() - started
+        forget_pictures()
+        self.studio.labels(self.folder / "labels.exr")
+        outlines = {
+            body["instance"]: outline_pixels(slots, view["camera"])
+            for body, slots in zip(self.plan["bodies"], self.stage.slots, strict=True)
+            if body["category"] is not None
+        }
+        return {"outlines": outlines, "draw_s": drawn, "draw_cpu_s": drawn_cpu}
+
+
+def main() -> None:
+    """Answer line by line."""
+    line = Line()
+    settings = json.loads(sys.argv[-1])
+    try:
+        worker = Worker(**settings)
+        import bpy
+    except Exception:
+        line.send(id=0, error=traceback.format_exc(), kind="start")
+        os._exit(1)
+    line.send(ready=PROTOCOL, bpy=bpy.app.version_string)
+    threading.Thread(target=line.beat, args=(os.getppid(), settings["folder"]), daemon=True).start()
+    for text in sys.stdin:
+        request = json.loads(text)
+        try:
+            line.send(id=request["id"], **worker.answer(request))
+        except MemoryError:
+            line.send(id=request["id"], error="out of memory", kind="memory")
+            break
+        except (LookupError, RuntimeError, OSError) as error:
+            line.send(id=request["id"], error=f"{type(error).__name__}: {error}", kind="input")
+    leave(settings["folder"])
+
+
+if __name__ == "__main__":
+    main()

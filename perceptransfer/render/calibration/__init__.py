@@ -1,0 +1,1 @@
+"""Sensor ranges of a scene fitted to unlabelled photos."""
