@@ -45,6 +45,11 @@ def below(pid: int) -> list[tuple[int, str]]:
     return found
 
 
+def done(folder: Path) -> int:
+    """Samples that count."""
+    return len(list((folder / "labels").glob("[0-9]*.json")))
+
+
 def tree(folder: Path) -> dict[str, str]:
     """Hash of every file of the set."""
     return {
@@ -72,16 +77,19 @@ def main() -> None:
             sys.exit("the uninterrupted run failed")
         killed = {"command": 0, "worker": 0}
         running = start(given, broken)
+        last, who = 0, "command"
         while sum(killed.values()) < given.kills and running.poll() is None:
-            time.sleep(rng.uniform(6, 14))
+            if done(broken) < last + rng.randint(1, max(1, given.count // given.kills - 1)):
+                time.sleep(rng.uniform(0.05, 0.5))
+                continue
             workers = [pid for pid, line in below(running.pid) if "worker.py" in line]
-            who = "worker" if sum(killed.values()) % 2 == 0 and workers else "command"
-            os.kill(workers[0] if who == "worker" else running.pid, signal.SIGKILL)
+            who = "worker" if who == "command" and workers else "command"
+            os.kill(rng.choice(workers) if who == "worker" else running.pid, signal.SIGKILL)
             killed[who] += 1
+            last = done(broken)
+            print(f"killed the {who} with {last} of {given.count} samples done", flush=True)
             if who == "command":
                 running.wait()
-                done = len(list((broken / "labels").glob("[0-9]*.json")))
-                print(f"killed with {done} of {given.count} samples done", flush=True)
                 running = start(given, broken)
         code = running.wait()
         if code:

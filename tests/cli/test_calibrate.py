@@ -11,7 +11,9 @@ import yaml
 from PIL import Image
 
 from perceptransfer.cli import main
+from perceptransfer.core.checkpoint import Checkpoint
 from perceptransfer.core.config import config_of
+from perceptransfer.models import Encoder
 from perceptransfer.render.calibration.light import Developer
 from perceptransfer.render.optics import SensorRanges
 
@@ -135,3 +137,15 @@ def test_test_images_are_refused(made: Path, tmp_path: Path, capsys: pytest.Capt
     words = [SCENE, str(tmp_path / "images"), str(tmp_path / "x.yaml"), "--synthetic", str(made / "perfect"), *FEW]
     assert main(["render", "calibrate", *words]) == 1
     assert "TestDomainError" in capsys.readouterr().err
+
+
+def test_an_encoder_is_compared_as_well(made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    encoder = Encoder("small_cnn")
+    parts = {f"encoder.{name}": value for name, value in encoder.state_dict().items()}
+    Checkpoint(model={"encoder": config_of(encoder), "tasks": []}, state=parts).save(tmp_path / "weights.safetensors")
+    words = [SCENE, str(made / "photos" / "images"), str(tmp_path / "x.yaml"), "--synthetic", str(made / "perfect")]
+    found = []
+    for more in ([], ["--encoder", str(tmp_path / "weights.safetensors")]):
+        assert main(["render", "calibrate", *words, *FEW, *more]) == 0
+        found.append(json.loads((tmp_path / "x.json").read_text())["distance"]["before"])
+    assert found[0] != found[1] and "features of weights.safetensors" in capsys.readouterr().out

@@ -74,7 +74,7 @@ def test_masks_that_do_not_know_the_image_s_class_are_refused(folder: Path) -> N
     about = json.loads((folder / "dataset.json").read_text())
     about["mask_classes"] = ["background", "a", "b", "c", "d"]
     (folder / "dataset.json").write_text(json.dumps(about))
-    with pytest.raises(DataError, match="no classes .*mask_classes"):
+    with pytest.raises(DataError, match=r"no classes .*mask_classes"):
         Annotated(str(folder), mask="label").load(SIZE)
 
 

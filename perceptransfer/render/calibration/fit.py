@@ -20,7 +20,7 @@ Pixels = NDArray[np.uint8]
 Rows = NDArray[np.float64]
 Describe = Callable[[Pixels], Rows]
 
-PULL = 0.1  # price of all ranges at full width, or all the way from the start, as share of the distance before
+PULL = 0.3  # price of all ranges at full width, or all the way from the start, as share of the distance before
 RESAMPLED = 100
 BLUR_OF_SCALE = 1e-3
 

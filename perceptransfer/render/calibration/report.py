@@ -58,7 +58,7 @@ def write_report(stem: Path, found: Calibration, data: Mapping[str, Any]) -> lis
     write_atomic(paths[0], json.dumps(data, indent=1) + "\n")
     write_atomic(paths[1], as_markdown(data, paths[2].name))
     with output_errors(paths[2]):
-        _figure(found).savefig(paths[2], dpi=110)
+        _figure(found).savefig(paths[2], dpi=88)
     return paths
 
 
@@ -70,10 +70,11 @@ def as_markdown(data: Mapping[str, Any], picture: str) -> str:
         if data["kept"]
         else "**Not better on photos that were not fitted: the ranges were left as they were.**"
     )
+    beside = f" and the features of {data['encoder']}" if data.get("encoder") else ""
     lines = [
         f"# Sensor ranges fitted to {data['photos']}",
         "",
-        f"{verdict} Fréchet distance of {len(NAMES)} image statistics to {count['real']} held-out photos:",
+        f"{verdict} Fréchet distance of {len(NAMES)} image statistics{beside} to {count['real']} held-out photos:",
         "",
         "| pictures | distance |",
         "|---|---|",
