@@ -22,7 +22,8 @@ Describe = Callable[[Pixels], Rows]
 
 PULL = 0.3  # price of all ranges at full width, or all the way from the start, as share of the distance before
 RESAMPLED = 100
-BLUR_OF_SCALE = 1e-3
+LEAST_SPREAD = 1e-3
+FURTHEST = 4.0  # spreads from the photos' mean: one black picture among a hundred is not the whole distance
 
 
 @dataclass(frozen=True)
@@ -68,12 +69,12 @@ class Measure:
         self.describe = describe_images
         rows, others = describe_images(real), describe_images(pictures)
         self.shift = rows.mean(0)
-        self.scale = np.sqrt((rows.var(0) + others.var(0)) / 2) + BLUR_OF_SCALE
+        self.scale = np.sqrt((rows.var(0) + others.var(0)) / 2) + LEAST_SPREAD
         self.real = self.rows(real)
 
     def rows(self, images: Pixels) -> Rows:
-        """Columns in those units."""
-        return np.asarray((self.describe(images) - self.shift) / self.scale)
+        """Columns in those units, cut at `FURTHEST`."""
+        return np.asarray(((self.describe(images) - self.shift) / self.scale).clip(-FURTHEST, FURTHEST))
 
     def __call__(self, images: Pixels) -> float:
         return frechet(self.rows(images), self.real)

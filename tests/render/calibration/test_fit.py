@@ -7,7 +7,8 @@ import functools
 import numpy as np
 import pytest
 
-from perceptransfer.render.calibration.fit import Calibration, calibrate
+from perceptransfer.render.calibration.features import describe
+from perceptransfer.render.calibration.fit import Calibration, Measure, calibrate
 from perceptransfer.render.calibration.light import Developer, as_light
 from perceptransfer.render.calibration.report import as_markdown, numbers
 from perceptransfer.render.calibration.search import minimise
@@ -113,3 +114,10 @@ def test_search_keeps_to_its_budget_and_its_box() -> None:
     assert count == len(seen) <= 150 and np.min(seen) >= 0 and np.max(seen) <= 1
     np.testing.assert_allclose(found, [0.3, 1, 0.7], atol=0.02)
     assert minimise(cost, np.array([1.0, 0.0, 0.5]), 1)[0].tolist() == [1.0, 0.0, 0.5]
+
+
+def test_one_black_picture_is_not_the_whole_distance() -> None:
+    real = photos(SensorRanges(**TRUTH), 48)
+    measure = Measure(real, photos(SensorRanges(), 48), describe)
+    spoilt = np.concatenate([real[:-1], np.zeros_like(real[:1])])
+    assert measure(spoilt) < 0.5 * measure(photos(SensorRanges(), 48))
