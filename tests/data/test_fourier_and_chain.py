@@ -30,6 +30,7 @@ from perceptransfer.data import (
 )
 from perceptransfer.data.augment import to_pixels
 from perceptransfer.data.recipes import PLACES
+from perceptransfer.data.sensor_augment import SensorAugmentation
 
 
 @pytest.fixture
@@ -54,6 +55,7 @@ def all_of_them(folder: Path) -> list[Augmentation]:
         FDA(str(folder)),
         Grayscale(0.5),
         Chain([WeakAugmentation(), PASTA(), Grayscale(0.5)]),
+        SensorAugmentation(str(Path(__file__).parents[2] / "datasets" / "primitives" / "scene.yaml")),
     ]
 
 
