@@ -12,6 +12,7 @@ from PIL import Image
 
 from perceptransfer.cli import main
 from perceptransfer.cli.parse import EMBEDDED, parser_for
+from perceptransfer.core.config import config_of, fingerprint, instantiate
 
 ROOT = Path(__file__).parents[1]
 PIPELINES = sorted((ROOT / "configs" / "pipelines").glob("*.yaml"))
@@ -112,3 +113,38 @@ def test_a_users_own_loss_by_its_import_path(tmp_path: Path, monkeypatch: pytest
     loss = ["--pipeline.align.loss", "central_moment.CentralMoment", "--data.synthetic.count", "200"]
     assert main(["run", *short, *loss, "--output", str(tmp_path), "--accelerator", "cpu"]) == 0
     assert '"loss": "CentralMoment"' in (tmp_path / "report.json").read_text()
+
+
+DENSE = """
+pipeline:
+  class_path: Pipeline
+  init_args:
+    encoder: {class_path: Encoder}
+    tasks: [{class_path: perceptransfer.tasks.Keypoints, init_args: {num_keypoints: 9}}]
+    align:
+      loss:
+        class_path: Sum
+        init_args:
+          losses:
+            - {class_path: DANN, init_args: {level: 2}}
+            - {class_path: EntropyMinimization, init_args: {kinds: [keypoints]}}
+          weights: [0.1, 0.3]
+    self_train:
+      teacher:
+        class_path: perceptransfer.learning.Teacher
+        init_args:
+          mask_ratio: 0.3
+          look:
+            class_path: perceptransfer.data.Chain
+            init_args: {parts: [{class_path: perceptransfer.data.PASTA}]}
+"""
+
+
+def test_losses_in_a_sum_and_an_online_teacher_are_configuration(tmp_path: Path) -> None:
+    (tmp_path / "dense.yaml").write_text(DENSE)
+    parser = parser_for("run")
+    words = ["--config", str(tmp_path / "dense.yaml"), "--data.synthetic", "a", "--data.real", "b"]
+    pipeline = parser.instantiate(parser.parse_args(words)).pipeline
+    assert [type(loss).__name__ for loss in pipeline.stages["align"].loss.losses] == ["DANN", "EntropyMinimization"]
+    assert pipeline.stages["self_train"].teacher.mask_ratio == 0.3
+    assert fingerprint(instantiate(config_of(pipeline))) == fingerprint(pipeline)

@@ -79,7 +79,9 @@ def labels(model: Model, camera: Floats, rotation: Floats, shift: Floats, visibl
         pixels, far = project(points, camera, rotation, shift)
         cells = np.rint(pixels).astype(int).clip(0, SIZE - 1)
         seen = (depth[cells[:, 1], cells[:, 0]] > 0) & (np.abs(depth[cells[:, 1], cells[:, 0]] - far) < NEAR)
-        labellings.append([[round(x, 3), round(y, 3), 2 if s else 1] for (x, y), s in zip(pixels, seen, strict=True)])
+        inside = ((pixels >= -0.5) & (pixels < SIZE - 0.5)).all(1)
+        flags = np.where(inside, 1 + seen, 0)  # beyond the picture: not labelled
+        labellings.append([[round(x, 3), round(y, 3), int(v)] for (x, y), v in zip(pixels, flags, strict=True)])
     return {"keypoints": labellings, "depth": depth}
 
 

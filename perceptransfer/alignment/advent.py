@@ -19,21 +19,21 @@ class ADVENT(AlignmentLoss):
     Whether an output comes from the source or the target must not be seen in how sure it is where. The reversed
     gradient, scaled by ``max_lambda`` on DANN's ramp, reaches the model through the target's outputs only. A class
     prediction is a map of one place; a heatmap is taken relative to its peak, so that the discriminator sees how the
-    keypoints lie to each other. ``on`` names the kinds of label to act on; null for all that there are.
+    keypoints lie to each other. ``kinds`` names the kinds of label to act on; null for all that there are.
 
     Papers: Vu et al., ADVENT, CVPR 2019; outputs as what is aligned after Tsai et al., CVPR 2018.
     """
 
     def __init__(
-        self, hidden: int = 32, max_lambda: float = 1.0, ramp: float = 10.0, on: list[str] | None = None
+        self, hidden: int = 32, max_lambda: float = 1.0, ramp: float = 10.0, kinds: list[str] | None = None
     ) -> None:
         super().__init__()
-        self.hidden, self.max_lambda, self.ramp, self.on = hidden, max_lambda, ramp, on
+        self.hidden, self.max_lambda, self.ramp, self.wanted = hidden, max_lambda, ramp, kinds
         self.names, self.discriminators = list[str](), nn.ModuleList()
 
     def build(self, dim: int, num_classes: int) -> None:
         """Create the discriminators for the outputs' channels."""
-        names = chosen(self.shapes, self.on)
+        names = chosen(self.shapes, self.wanted)
         inputs = [self.shapes.sizes[name] for name in names]
         if names == self.names and inputs == [layers[0].in_channels for layers in self.discriminators]:  # type: ignore[index]
             return

@@ -33,18 +33,18 @@ class Belief(NamedTuple):
         return nats / torch.tensor(float(self.log_p.shape[self.dim])).log().to(nats)
 
 
-def chosen(shapes: Shapes, on: Sequence[str] | None) -> list[str]:
-    """Names of the tasks that give probabilities, or of those among them whose label keys stand in ``on``.
+def chosen(shapes: Shapes, kinds: Sequence[str] | None) -> list[str]:
+    """Names of the tasks that give probabilities, or of those among them whose label keys stand in ``kinds``.
 
     Raises:
         ConfigError: an unknown kind, or no such task. A depth is no probability.
     """
-    wanted = KINDS if on is None else tuple(on)
+    wanted = KINDS if kinds is None else tuple(kinds)
     names = [name for name, kind in shapes.kinds.items() if kind in wanted and kind in KINDS]
     if not names or set(wanted) - set(KINDS):
         raise ConfigError(
             f"no output to align among {dict(shapes.kinds)} for {list(wanted)}",
-            key="align.loss.on",
+            key="align.loss.kinds",
             remedy=f"name some of {', '.join(KINDS)}, for which the model has tasks",
         )
     return names

@@ -15,7 +15,7 @@ class EntropyMinimization(AlignmentLoss):
 
     For a segmentation it is the mean over pixels of the entropy over classes, for keypoints the mean over keypoints of
     the entropy of the heatmap over places, which is low for one sharp peak, for a class the entropy of its prediction.
-    ``on`` names the kinds of label to act on (``label``, ``mask``, ``keypoints``); null for all that there are.
+    ``kinds`` names the kinds of label to act on (``label``, ``mask``, ``keypoints``); null for all that there are.
 
     It makes sure what is wrong as gladly as what is right, and rare classes vanish first: watch the predicted shares.
 
@@ -23,13 +23,13 @@ class EntropyMinimization(AlignmentLoss):
     2019 (its direct variant, after Grandvalet and Bengio, NeurIPS 2004).
     """
 
-    def __init__(self, on: list[str] | None = None) -> None:
+    def __init__(self, kinds: list[str] | None = None) -> None:
         super().__init__()
-        self.on, self.names = on, list[str]()
+        self.wanted, self.names = kinds, list[str]()
 
     def build(self, dim: int, num_classes: int) -> None:
         """Find the tasks to act on."""
-        self.names = chosen(self.shapes, self.on)
+        self.names = chosen(self.shapes, self.wanted)
 
     def forward(self, source: Features, target: Features, *, progress: float) -> Tensor:
         """Scalar in 0..tasks; only the target's outputs are read."""

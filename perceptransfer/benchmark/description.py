@@ -39,7 +39,7 @@ class RunDescription:
     test_reads: int | None = None
     minutes_per_label: Mapping[str, float] = field(default_factory=dict)
     kind: str = "real_fraction"
-    claims: Sequence[str] = ()
+    claims: Sequence[str] = field(default_factory=list)
 
     def save(self, path: Path) -> None:
         """Write atomically as JSON.

@@ -141,6 +141,7 @@ def _axes(zero: Axes, rest: Axes, task: Mapping[str, Any]) -> None:
             axes.spines[side].set_visible(False)
         axes.spines["bottom"].set_color(_SOFT)
     rest.tick_params(left=False, labelleft=False)
+    rest.patch.set_visible(False)  # it would cover the end of a long label of the zero axes
     slash: dict[str, Any] = {"marker": [(-0.6, -1), (0.6, 1)], "markersize": 9, "linestyle": "none", "clip_on": False}
     slash |= {"color": _SOFT, "markeredgewidth": 1.2}
     zero.plot([1], [0], transform=zero.transAxes, **slash)

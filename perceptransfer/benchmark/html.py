@@ -88,6 +88,7 @@ def _section(name: str, task: Mapping[str, Any], rows: list[Row], run: RunDescri
         "tests": {who: table for who in (SOURCE_ONLY, "A") if (table := test_table(task, who)).rows},
         "legend": legend(task),
         "bars": [panel for fraction in fractions if (panel := panels.per_class(task, float(fraction or 0)))],
+        "bars_caption": panels.per_class_caption(task),
         "confusions": [panel for panel in found if panel],
         "evidence": None if arm is None else panels.evidence(rows, arm, at),
     }

@@ -10,7 +10,15 @@ from perceptransfer.benchmark.description import RunDescription
 from perceptransfer.benchmark.headline import headline
 from perceptransfer.benchmark.points import REAL_ONLY
 from perceptransfer.benchmark.rows import Row
-from perceptransfer.benchmark.table import BELOW_REAL, BELOW_SOURCE, FAILED, score_table, summary_table, test_table
+from perceptransfer.benchmark.table import (
+    BELOW_REAL,
+    BELOW_SOURCE,
+    FAILED,
+    has_ece,
+    score_table,
+    summary_table,
+    test_table,
+)
 from perceptransfer.metrics.significance import MIN_SEEDS
 
 
@@ -34,12 +42,14 @@ def legend(task: Mapping[str, Any]) -> list[str]:
         "[95 % interval, bootstrap over seeds and test groups].",
         f"{BELOW_SOURCE} below source-only (D), {BELOW_REAL} below real-only (A) with the same labels: negative "
         f"transfer. {FAILED} failed cells. An empty cell was not run.",
-        f"Ratio: score \u00f7 best real-only score at 100 %, here {oracle}; candidates {', '.join(REAL_ONLY)}.",
+        f"Ratio: score \u00f7 best real-only score at 100 %, here {oracle}; candidates {', '.join(REAL_ONLY)}."
+        + " Lower scores are better: ratios are turned over and differences change sign, so that more is better."
+        * (task["direction"] == "lower"),
         "Gap: real \u2212 synthetic score of the same model. Gap closed: 0 is source-only (D), 1 the best real-only.",
         "Labels saved: how many times more labels real-only needs for the same score. n to 90/95/98 %: real labels "
         "needed for that share of the best real-only score; > and \u2264 bound values outside the measured range.",
-        "Area: mean score over log labels. Forgetting: synthetic hold-out score of D \u2212 of the arm. ECE: "
-        "calibration error.",
+        "Area: mean score over log labels. Forgetting: synthetic hold-out score of D \u2212 of the arm."
+        + " ECE: calibration error." * has_ece(task),
         f"p: two-sided sign-flip test over paired seeds, after Holm over the arms of a column. {_testable(task)}",
     ]
 

@@ -13,6 +13,8 @@ from perceptransfer.benchmark.headline import speaker
 from perceptransfer.benchmark.rows import Row
 from perceptransfer.benchmark.styles import arm_styles
 
+RECALLS = ("accuracy", "balanced_accuracy")
+
 
 def key_numbers(task: Mapping[str, Any]) -> list[dict[str, str]]:
     """The few numbers that stand at the top, of the arm that speaks for the run; those without a value are left out."""
@@ -42,8 +44,11 @@ def _card(label: str, value: str) -> dict[str, str]:
 
 
 def per_class(task: Mapping[str, Any], fraction: float) -> dict[str, Any] | None:
-    """Recall of each class for every arm that has a cell at the fraction; ``None`` when none has."""
-    styles = arm_styles(task["arms"])
+    """Score on the images of each class for every arm that has a cell at the fraction; ``None`` when none has.
+
+    A full bar stands for 1, or for the largest value where the metric has no upper end.
+    """
+    styles, metric = arm_styles(task["arms"]), task["metric"]
     arms = []
     for arm, content in task["arms"].items():
         found = [point for point in content["points"] if point["fraction"] == fraction and point["per_class"]]
@@ -51,7 +56,21 @@ def per_class(task: Mapping[str, Any], fraction: float) -> dict[str, Any] | None
     if not arms:
         return None
     classes = list(dict.fromkeys(name for arm in arms for name in arm["values"]))
-    return {"share": text.share(fraction), "classes": classes, "arms": arms}
+    known = [value for arm in arms for value in arm["values"].values() if value is not None]
+    for arm in arms:
+        values = {name: value for name, value in arm["values"].items() if value is not None}
+        arm["texts"] = {name: text.number(value, metric, digits=0) for name, value in values.items()}
+    full = 1.0 if text.is_share(metric) else max(known, default=0.0) or 1.0
+    return {"share": text.share(fraction), "classes": classes, "arms": arms, "full": full}
+
+
+def per_class_caption(task: Mapping[str, Any]) -> str:
+    """What the bars of `per_class` show."""
+    metric = task["metric"]
+    if metric in RECALLS:
+        return "Recall in percent, mean over seeds."
+    unit, lower = " in percent" * text.is_share(metric), "; lower is better" * (task["direction"] == "lower")
+    return f"{metric.replace('_', ' ')} on the images of each class{unit}, mean over seeds{lower}."
 
 
 def chosen_fraction(task: Mapping[str, Any]) -> float | None:
@@ -92,7 +111,7 @@ def evidence(rows: Iterable[Row], arm: str, fraction: float) -> dict[str, Any]:
     kept = []
     for number in range(max(map(len, found), default=0)):
         parts = [rounds[number].get("kept_per_class", {}) for rounds in found if number < len(rounds)]
-        kept.append(_mean_by_name(parts))
+        kept += [shares] if (shares := _mean_by_name(parts)) else []
     priors = [prior for report in reports if "target" in (prior := _mapping(_mapping(report, "align"), "prior"))]
     validators = [
         {

@@ -99,8 +99,7 @@ def _worst(grid: Grid, place: Place, per_class: dict[str, float | None]) -> dict
     measured = {name: value for name, value in per_class.items() if value is not None}
     if not measured:
         return missing("no per-class scores")
-    # Recall, whatever the task's metric: the rows define per-class scores so that higher is better.
-    name = min(measured, key=lambda key: measured[key])
+    name = min(measured, key=lambda key: orient(measured[key], grid.direction))
     return {"class": name} | _over_seeds(grid, place, [row.per_class.get(name) for row in grid.cells[place].rows])
 
 

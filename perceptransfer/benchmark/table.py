@@ -96,11 +96,12 @@ def summary_table(task: Mapping[str, Any], rows: Iterable[Row], minutes_per_labe
     first, last, metric = task["fractions"][0], task["fractions"][-1], task["metric"]
     at = [fraction for fraction in (0.0, 0.01, 0.1, 1.0) if fraction in task["fractions"]]
     seconds = train_seconds(rows)
-    zero, end = text.share(first), text.share(last)
+    zero, end, calibrated = text.share(first), text.share(last), has_ece(task)
     header = [
         *("arm", f"gap @{zero}", *(f"ratio @{text.share(fraction)}" for fraction in at)),
         *(f"gap closed @{zero}", "labels saved @1 %", "labels saved @10 %", "n to 90 %", "n to 95 %", "n to 98 %"),
-        *("area", f"worst class @{zero}", f"ECE @{zero}", f"forgetting @{end}", "labelling to 95 %", "train s"),
+        *("area", f"worst class @{zero}", *([f"ECE @{zero}"] if calibrated else [])),
+        *(f"forgetting @{end}", "labelling to 95 %", "train s"),
     ]
     body = []
     for arm, content in task["arms"].items():
@@ -115,13 +116,19 @@ def summary_table(task: Mapping[str, Any], rows: Iterable[Row], minutes_per_labe
             *(_ratio(content["n_to"][key], digits=0) for key in ("0.9", "0.95", "0.98")),
             _score(content["area"], metric),
             _worst(start.get("worst_class"), metric),
-            _ratio(start.get("ece")),
+            *([_ratio(start.get("ece"))] if calibrated else []),
             _score(stop.get("forgetting"), metric, sign=True),
             Entry(_price(need, minutes_per_label)),
             Entry(f"{seconds[arm]:.0f}" if arm in seconds else "\u2013"),
         ]
         body.append((Entry(arm), *cells))
     return Table(tuple(header), tuple(body))
+
+
+def has_ece(task: Mapping[str, Any]) -> bool:
+    """Whether any arm has a calibration error, as classifiers do."""
+    points = (point for arm in task["arms"].values() for point in arm["points"])
+    return any(point["ece"]["value"] is not None for point in points)
 
 
 def _score(item: Mapping[str, Any] | None, metric: str, *, sign: bool = False) -> Entry:
@@ -138,7 +145,7 @@ def _ratio(item: Mapping[str, Any] | None, *, digits: int = 3, suffix: str = "")
 def _worst(item: Mapping[str, Any] | None, metric: str) -> Entry:
     if item is None or item["value"] is None:
         return Entry("\u2013")
-    return Entry(f"{item['class']}: {text.number(item['value'], 'accuracy')}")
+    return Entry(f"{item['class']}: {text.number(item['value'], metric)}")
 
 
 def _price(need: Mapping[str, Any], minutes: float | None) -> str:

@@ -12,9 +12,14 @@ Number = Mapping[str, Any]
 """A number of the summary: ``value`` (or ``None`` with ``reason``), ``low`` and ``high`` where there is an interval."""
 
 
+def is_share(metric: str) -> bool:
+    """Whether the metric lies in 0..1."""
+    return metric.partition("@")[0] in SHARES
+
+
 def number(value: float, metric: str, *, digits: int = 1, unit: bool = False, sign: bool = False) -> str:
     """A score, or a difference of scores, of the given metric; percent for metrics in 0..1."""
-    if metric.partition("@")[0] in SHARES:
+    if is_share(metric):
         return fixed(100 * value, digits, sign=sign) + ("\u00a0%" if unit else "")
     plus = "+" if sign and value else ""
     return f"{value:{plus}.{digits + 2}g}".replace("-", "\u2212")

@@ -17,7 +17,7 @@ from perceptransfer.core.files import sha256_file
 from perceptransfer.data.crop import crop_map, crop_points, whole
 from perceptransfer.data.files import FileSource
 from perceptransfer.data.images import WHITE, one_of
-from perceptransfer.data.label_files import image_size, read_map
+from perceptransfer.data.label_files import image_size, read_map, split_up
 from perceptransfer.data.layout import Entry
 from perceptransfer.data.source import ImageSet
 from perceptransfer.data.targets import IGNORE, Array, Targets
@@ -34,10 +34,12 @@ class Annotated(FileSource):
     besides the class (default: those that every row has). ``count`` takes that many images, drawn evenly over the
     classes by a fixed seed. ``split`` takes rows of these splits only. ``grey`` shows luminance only, for the question
     of what colour is worth. ``mask`` is the set's own map of ``classes``, or ``label``: 1 where the image's own class
-    is, 0 elsewhere. Images are squashed to the data's size, labels with them: masks and depth by the nearest pixel.
+    is, 0 elsewhere. ``test_share`` puts that share of a set without splits into the test, whole groups at a time, by a
+    fixed seed. Images are squashed to the data's size, labels with them: masks and depth by the nearest pixel.
     """
 
     NOT_IDENTITY = FileSource.NOT_IDENTITY
+    IF_GIVEN = frozenset({"test_share"})
 
     def __init__(
         self,
@@ -49,6 +51,7 @@ class Annotated(FileSource):
         grey: bool = False,
         mask: Literal["classes", "label"] = "classes",
         on_bad_image: Literal["error", "quarantine"] = "error",
+        test_share: float | None = None,
     ) -> None:
         super().__init__(path, "squash", WHITE, on_bad_image, None)
         if labels is not None and not set(labels) <= set(KINDS):
@@ -56,7 +59,7 @@ class Annotated(FileSource):
         if count is not None and count < 1:
             raise ConfigError(f"count must be positive, got {count}", key="count")
         one_of("mask", mask, ("classes", "label"))
-        self.mask = mask
+        self.mask, self.test_share = mask, test_share
         self.chosen, self.kinds, self.split, self.count, self.grey = classes, labels, split, count, grey
 
     def identity_extra(self) -> Mapping[str, Any]:
@@ -87,6 +90,8 @@ class Annotated(FileSource):
         rows = self._some(rows, classes)
         groups = [str(row["group"]) for row in rows] if all("group" in row for row in rows) else None
         entries = [Entry(str(row["file"]), row.get("split"), str(row["label"])) for row in rows]
+        if self.test_share and all(entry.split is None for entry in entries):
+            entries = split_up(entries, groups or [entry.name for entry in entries], self.test_share, 0)
         images = self.image_set(entries, classes, groups, size, grey=self.grey)
         by_name = {str(row["file"]): row for row in rows}
         return images.with_targets(self._targets(about, [by_name[r.name] for r in images.records], size))

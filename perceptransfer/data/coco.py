@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from perceptransfer.core.config import digest
 from perceptransfer.core.errors import ConfigError, DataError, LeakageError
 from perceptransfer.core.features import KEYPOINTS, MASK
 from perceptransfer.core.files import sha256_file
-from perceptransfer.data.coco_file import CocoFile, Thing, read_coco
+from perceptransfer.data.coco_file import CocoFile, Thing, mirrored_names, read_coco
 from perceptransfer.data.crop import Box, CropReader, around, crop_map, crop_points, hide_outside, require_margin, whole
 from perceptransfer.data.files import FileSource, Reader
 from perceptransfer.data.images import WHITE, one_of
@@ -24,9 +23,6 @@ from perceptransfer.data.label_files import check_size, image_size, named_classe
 from perceptransfer.data.layout import SPLIT_FOLDERS, Entry
 from perceptransfer.data.source import ImageSet
 from perceptransfer.data.targets import IGNORE, Array, Targets
-
-SIDE = re.compile(r"(?<![a-z])(left|right)(?![a-z])", re.IGNORECASE)
-OTHER = {"left": "right", "right": "left", "Left": "Right", "Right": "Left", "LEFT": "RIGHT", "RIGHT": "LEFT"}
 
 
 @dataclass(frozen=True)
@@ -206,23 +202,6 @@ class Coco(FileSource):
                 )
             return ()
         return lists.pop()
-
-
-def mirrored_names(names: Sequence[str], where: Path | None = None) -> tuple[int, ...]:
-    """For each keypoint the one whose name has the words left and right exchanged, or itself; empty where none changes.
-
-    Raises:
-        DataError: a left one without its right one.
-    """
-    flip = []
-    for name in names:
-        other = SIDE.sub(lambda found: OTHER.get(found[0], found[0]), name)
-        if other not in names:
-            raise DataError(
-                f"keypoint {name!r} has no {other!r}", where=where, key="keypoints", remedy="name both sides alike"
-            )
-        flip.append(list(names).index(other))
-    return tuple(flip) if flip != list(range(len(flip))) else ()
 
 
 def _keypoints(thing: Thing, count: int, box: Box, size: tuple[int, int]) -> NDArray[np.float32]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,9 @@ from perceptransfer.core.errors import DataError
 from perceptransfer.data.label_files import read_json
 from perceptransfer.data.outlines import mask_of
 from perceptransfer.data.targets import Array
+
+SIDE = re.compile(r"(?<![a-z])(left|right)(?![a-z])", re.IGNORECASE)
+OTHER = {"left": "right", "right": "left", "Left": "Right", "Right": "Left", "LEFT": "RIGHT", "RIGHT": "LEFT"}
 
 
 @dataclass(frozen=True)
@@ -120,3 +124,20 @@ def _points(flat: Any, count: int, place: str, path: Path) -> NDArray[np.float64
             remedy="export the annotations again",
         )
     return points.reshape(count, 3)
+
+
+def mirrored_names(names: Sequence[str], where: Path | None = None) -> tuple[int, ...]:
+    """For each keypoint the one whose name has the words left and right exchanged, or itself; empty where none changes.
+
+    Raises:
+        DataError: a left one without its right one.
+    """
+    flip = []
+    for name in names:
+        other = SIDE.sub(lambda found: OTHER.get(found[0], found[0]), name)
+        if other not in names:
+            raise DataError(
+                f"keypoint {name!r} has no {other!r}", where=where, key="keypoints", remedy="name both sides alike"
+            )
+        flip.append(list(names).index(other))
+    return tuple(flip) if flip != list(range(len(flip))) else ()

@@ -24,9 +24,11 @@ MASKED = "masked"
 class Teacher(Configurable):
     """How the moving average of the student labels the unlabeled images of every batch.
 
-    It sees their weak view; the student sees the same view in another look and learns the teacher's answers, weighted:
-    an image's class counts where its confidence reaches ``threshold``, its mask by the share of pixels that do
-    (Tranheden et al., DACS, WACV 2021), a keypoint by its confidence. With ``mask_ratio`` the student learns them a
+    It sees their weak view; the student sees the same view in another look and learns the teacher's answers where they
+    are sure: an image's class, a pixel or a keypoint counts where its confidence reaches ``threshold``, or the running
+    mean of its class (or keypoint) where that is lower, so that hard classes are not drowned (Wang et al., FreeMatch,
+    ICLR 2023). A mask's loss is over all its pixels, and thereby weighted by the share of sure ones (Tranheden et al.,
+    DACS, WACV 2021); a keypoint counts by its confidence besides. With ``mask_ratio`` the student learns them a
     second time from the picture with that share of its squares blacked out (Hoyer et al., MIC, CVPR 2023).
 
     Args:
@@ -55,7 +57,7 @@ class MeanTeacherModule(SelfTrainingModule):
 
     def __init__(self, *args: Any, teacher: Teacher, **options: Any) -> None:
         super().__init__(*args, **options)
-        self.teacher = teacher
+        self.teacher, self.bars = teacher, RunningBars(teacher.threshold)
         self.stream_weights[MASKED] = self.stream_weights[TARGET]
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
@@ -69,7 +71,7 @@ class MeanTeacherModule(SelfTrainingModule):
             outputs = self.ema.module(target[IMAGE]).outputs
         answers: dict[str, Tensor] = {}
         for task in self.tasks:
-            answers |= believed(task, outputs[task.name], target[IMAGE].shape[-2:], self.teacher.threshold)
+            answers |= believed(task, outputs[task.name], target[IMAGE].shape[-2:], self.bars)
         streams = {SOURCE: batch[SOURCE], TARGET: {IMAGE: target[IMAGE_STRONG], **answers}}
         if self.teacher.mask_ratio:
             masked = blacked_out(
@@ -79,16 +81,36 @@ class MeanTeacherModule(SelfTrainingModule):
         return streams
 
 
-def believed(task: Task, output: Tensor, size: torch.Size, threshold: float) -> dict[str, Tensor]:
+class RunningBars:
+    """What counts as sure: confidence of at least ``threshold`` or the running mean of its class, if that is lower."""
+
+    def __init__(self, threshold: float, decay: float = 0.9) -> None:
+        self.threshold, self.decay = threshold, decay
+        self.means: dict[str, Tensor] = {}
+
+    def sure(self, name: str, classes: Tensor, confidence: Tensor, count: int) -> Tensor:
+        """Which of the predictions of ``classes`` (of ``count``) are sure, after they have moved the means."""
+        index, values = classes.flatten().long(), confidence.flatten().float()
+        seen = values.new_zeros(count).index_add_(0, index, torch.ones_like(values))
+        mean = values.new_zeros(count).index_add_(0, index, values) / seen.clamp_min(1)
+        before = self.means.get(name)
+        if before is not None:
+            mean = torch.where(seen > 0, self.decay * before + (1 - self.decay) * mean, before)
+        else:
+            mean = torch.where(seen > 0, mean, torch.full_like(mean, self.threshold))
+        self.means[name] = mean
+        return confidence >= mean.clamp_max(self.threshold)[classes.long()]
+
+
+def believed(task: Task, output: Tensor, size: torch.Size, bars: RunningBars) -> dict[str, Tensor]:
     """A task's own labels for a batch and how much each counts; nothing for a task without confidence."""
     key = task.label_key
-    if key == MASK:
-        label, sure = task.pseudo_label(enlarge(output, size))
-        return {key: label, weight_key(key): (sure >= threshold).float().mean((1, 2))}
-    if key in (LABEL, KEYPOINTS):
-        label, sure = task.pseudo_label(output)
-        return {key: label, weight_key(key): sure if key == KEYPOINTS else (sure >= threshold).float()}
-    return {}
+    if key not in (LABEL, MASK, KEYPOINTS):
+        return {}
+    label, confidence = task.pseudo_label(enlarge(output, size) if key == MASK else output)
+    which = torch.arange(task.num_outputs, device=output.device).expand_as(confidence) if key == KEYPOINTS else label
+    weight = bars.sure(task.name, which, confidence, task.num_outputs).float()
+    return {key: label, weight_key(key): weight * confidence if key == KEYPOINTS else weight}
 
 
 def blacked_out(images: Tensor, ratio: float, cells: int, step: int) -> Tensor:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from perceptransfer.alignment import AlignmentLoss, losses
+from perceptransfer.alignment import AlignmentLoss, Shapes, losses
 from perceptransfer.core.config import config_of, fingerprint, instantiate
 from perceptransfer.core.features import Features
 
@@ -45,3 +45,17 @@ def test_runs_by_import_path_and_is_not_listed_as_the_packages(module: str) -> N
     assert config_of(loss) == {"class_path": f"{module}.MeanGap", "init_args": {}}
     assert len(fingerprint(loss)) == 64
     assert "MeanGap" not in losses()
+
+
+def test_a_loss_that_only_knows_build_is_made_ready_by_prepare() -> None:
+    class Older(AlignmentLoss):
+        def build(self, dim, num_classes):
+            self.scale = torch.nn.Parameter(torch.full((dim,), float(num_classes)))
+
+        def forward(self, source, target, *, progress):
+            return (self.scale * (source.pooled.mean(0) - target.pooled.mean(0))).square().sum()
+
+    loss = Older()
+    loss.prepare(Shapes(2, 3, (4,), {"class": "label"}, {"class": 3}))
+    value = loss(Features(torch.ones(2, 2)), Features(torch.zeros(1, 2)), progress=0.0)
+    assert value.item() == pytest.approx(2 * 9.0) and loss.shapes.channels == (4,)

@@ -110,7 +110,7 @@ def test_entropy_is_one_for_even_and_zero_for_sure_outputs() -> None:
 
 def test_the_discriminator_sees_self_information_and_its_gradient_reaches_the_target_alone() -> None:
     torch.manual_seed(0)
-    loss = ready(ADVENT(hidden=4, ramp=0.0, max_lambda=0.5, on=["mask", "label"]))
+    loss = ready(ADVENT(hidden=4, ramp=0.0, max_lambda=0.5, kinds=["mask", "label"]))
     one, other = features(0), features(1)
     for f in (one, other):
         for output in f.outputs.values():
@@ -127,7 +127,7 @@ def test_the_discriminator_sees_self_information_and_its_gradient_reaches_the_ta
             maps.append((-(p * p.log())).reshape(3, p.shape[1], *(p.shape[2:] or (1, 1))).requires_grad_())
         of_source, of_target = (layers(m) for m in maps)
         term = -(torch.sigmoid(of_source).log().mean() + torch.sigmoid(-of_target).log().mean()) / 2
-        expected += float(term)
+        expected += term.item()
         if name == "m":  # reversed and scaled by one half
             (through,) = torch.autograd.grad(term, maps[1])
             leaf = other.outputs["m"].detach().clone().requires_grad_()
@@ -150,8 +150,8 @@ def test_outputs_to_act_on_must_be_there() -> None:
     depth = Shapes(5, 1, (2,), {"d": "depth"}, {"d": 1})
     for cls in (ADVENT, EntropyMinimization):
         for on, shapes in ((None, depth), (["depth"], SHAPES), (["mask"], depth), (["mask", "colour"], SHAPES)):
-            with pytest.raises(ConfigError, match=r"align\.loss\.on"):
-                cls(on=on).prepare(shapes)
+            with pytest.raises(ConfigError, match=r"align\.loss\.kinds"):
+                cls(kinds=on).prepare(shapes)
     with pytest.raises(ConfigError, match="prepare"):
         ADVENT()(features(0), features(1), progress=0.0)
     with pytest.raises(ConfigError, match="'m'"):

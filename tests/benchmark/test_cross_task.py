@@ -18,10 +18,13 @@ from perceptransfer.benchmark.matrix import summarise_matrix, verdict
 from perceptransfer.benchmark.matrix_report import claim_line, write_matrix
 from perceptransfer.benchmark.rows import Row, append_rows, read_rows
 from perceptransfer.cli import main
+from perceptransfer.cli.parse import parser_for
 from perceptransfer.core.config import config_of, fingerprint, instantiate
 from perceptransfer.core.errors import ConfigError, FractionError
 from perceptransfer.core.ledger import Ledger
 from perceptransfer.metrics import sign_flip_test
+from perceptransfer.render.run import render
+from perceptransfer.render.spec import read_scene
 from perceptransfer.stages import Finetune
 from perceptransfer.tasks import Classification, Depth, Segmentation
 from tests.benchmark.test_html import RUN
@@ -161,6 +164,32 @@ def test_the_command_runs_from_one_file(tmp_path: Path) -> None:
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert {claim["against"] for claim in summary["claims"]} == {"scratch", "keypoints"}
     assert main([*words, "--claims", "[class → pose]"]) != 0
+
+
+def test_the_shipped_matrix_runs_on_sets_that_are_drawn_here(checkout: Path, tmp_path: Path) -> None:
+    scene = read_scene(checkout / "datasets" / "primitives" / "scene.yaml")
+    for name, count, seed in (("synthetic", 16, 0), ("real", 24, 1)):
+        render(scene, tmp_path / name, count, seed=seed, options={"smooth": False, "shadow_rays": 0})
+    words = ["cross-task", "--config", str(checkout / "benchmarks" / "cross_task" / "primitives.yaml")]
+    words += [word for name in ("synthetic", "real") for word in (f"--data.{name}.path", str(tmp_path / name))]
+    words += ["--pipeline.pretrain.steps", "2", "--pipeline.finetune.steps", "2", "--seeds", "[0]"]
+    words += ["--fractions", "[0.5]", "--jobs", "1", "--output", str(tmp_path / "out"), "--quiet", "true"]
+    assert main(words) == 0
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    tasks = {"class": "accuracy", "segmentation": "mean_iou", "keypoints": "pck@0.1", "depth": "delta1"}
+    assert {name: column["metric"] for name, column in summary["targets"].items()} == tasks
+    for column in summary["targets"].values():
+        assert set(column["fractions"]["0.5"]["sources"]) == {*tasks, "scratch", "none"}
+    assert {claim["arm"] for claim in summary["claims"]} == {"segmentation → keypoints"}
+
+
+def test_the_matrix_of_photos_can_be_read(checkout: Path) -> None:
+    parser = parser_for("cross-task")
+    made = parser.instantiate(parser.parse_args(["--config", str(checkout / "benchmarks/cross_task/lmo.yaml")]))
+    grid = CrossTask(made.data, made.pipeline, made.sources, made.targets, made.fractions, made.seeds, made.claims)
+    assert len(list(grid.cells())) == 4 * 6 * 2 * 6
+    steps = {arm: description.split(" steps")[0] for arm, description in grid.describe_arms().items()}
+    assert steps["scratch → keypoints"] == "600" and steps["segmentation → keypoints"] == "400"
 
 
 def rows_of(gain: float, seeds: int, direction: str = "higher", spread: float = 0.01) -> list[Row]:

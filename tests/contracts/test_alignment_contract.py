@@ -26,10 +26,10 @@ SHAPES = Shapes(
     {"class": CLASSES, "parts": 3, "range": 1, "tips": 2},
 )
 VARIANTS: dict[str, list[dict[str, Any]]] = {
-    "ADVENT": [{"on": ["label"]}, {"on": ["mask"], "ramp": 0.0}, {"on": ["keypoints"]}],
+    "ADVENT": [{"kinds": ["label"]}, {"kinds": ["mask"], "ramp": 0.0}, {"kinds": ["keypoints"]}],
     "CORAL": [{"level": 0}, {"level": -1}],
     "DANN": [{"normalization": "joint"}, {"normalization": "none", "ramp": 0.0}, {"level": 1}],
-    "EntropyMinimization": [{"on": ["label"]}, {"on": ["mask"]}, {"on": ["keypoints"]}],
+    "EntropyMinimization": [{"kinds": ["label"]}, {"kinds": ["mask"]}, {"kinds": ["keypoints"]}],
     "MCC": [{"temperature": 1.0}],
     "MMD": [{"estimator": "unbiased"}, {"scales": [1.0]}, {"level": 0}],
 }

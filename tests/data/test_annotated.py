@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from perceptransfer.core.config import config_of, fingerprint, instantiate
+from perceptransfer.core.config import config_of, fingerprint, identity_of, instantiate
 from perceptransfer.core.errors import ConfigError, DataError, ImageError
 from perceptransfer.data import Annotated, Bop, Coco, ImageSet
 from perceptransfer.render import export_bop, export_coco
@@ -74,7 +74,7 @@ def test_masks_that_do_not_know_the_image_s_class_are_refused(folder: Path) -> N
     about = json.loads((folder / "dataset.json").read_text())
     about["mask_classes"] = ["background", "a", "b", "c", "d"]
     (folder / "dataset.json").write_text(json.dumps(about))
-    with pytest.raises(DataError, match="no classes .*mask_classes"):
+    with pytest.raises(DataError, match=r"no classes .*mask_classes"):
         Annotated(str(folder), mask="label").load(SIZE)
 
 
@@ -97,6 +97,19 @@ def test_choices_of_classes_kinds_splits_and_counts(folder: Path) -> None:
     assert sorted(np.bincount(few.labels)) == [1, 1, 2, 2]
     assert few.digest() == Annotated(str(folder), count=6).load(SIZE).digest()
     assert len(Annotated(str(folder), count=100).load(SIZE)) == 12
+
+
+def test_a_share_for_the_test_takes_whole_groups_of_sets_without_splits(folder: Path) -> None:
+    shared = Annotated(str(folder), test_share=0.34)
+    records = shared.load(SIZE).records
+    by_group = {record.group: {other.split for other in records if other.group == record.group} for record in records}
+    assert all(len(splits) == 1 for splits in by_group.values())
+    assert {record.split for record in records} == {"train", "test"}
+    assert [record.split for record in records] == [record.split for record in shared.load(SIZE).records]
+    assert fingerprint(Annotated(str(folder), test_share=None)) == fingerprint(Annotated(str(folder)))
+    assert "test_share" not in identity_of(Annotated(str(folder)))["init_args"]
+    edit(folder, lambda rows: [row.update(split="train") for row in rows])
+    assert {record.split for record in Annotated(str(folder), test_share=0.34).load(SIZE).records} == {"train"}
 
 
 def test_grey_pictures_have_the_same_labels(made: Path) -> None:

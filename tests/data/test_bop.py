@@ -322,3 +322,10 @@ def test_the_crops_of_real_frames_are_those_of_the_benchmarks_own_preparation(
     frame_pixels = np.asarray(Image.open(data / "images/000003.jpg"))
     picture_ = cv2.warpAffine(frame_pixels, move[:2], size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     assert np.abs(images.image(0).astype(int) - picture_).mean() < 6
+
+
+def test_a_symmetry_with_a_shift_is_read_in_millimetres() -> None:
+    flat = [-1, 0, 0, 100, 0, -1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1]
+    same, other = equivalent_poses({"symmetries_discrete": [flat]}, Path("x"))
+    np.testing.assert_array_equal(same, np.eye(4))
+    np.testing.assert_allclose(other @ [0.02, 0.01, 0, 1], [0.08, -0.01, 0, 1])

@@ -15,7 +15,7 @@ from PIL import Image
 from perceptransfer.core.config import config_of, fingerprint, instantiate
 from perceptransfer.core.errors import ConfigError, DataError, ImageError, LeakageError
 from perceptransfer.data import Coco, Manifest, files
-from perceptransfer.data.coco import mirrored_names
+from perceptransfer.data.coco_file import mirrored_names
 from tests.data.conftest import picture
 
 NAMES = ["nose", "left_ear", "right_ear"]

@@ -13,11 +13,12 @@ from perceptransfer.core.config import config_of, evolve, fingerprint, instantia
 from perceptransfer.core.errors import ConfigError
 from perceptransfer.data import AppearanceAugmentation, StrongAugmentation, WeakAugmentation
 from perceptransfer.learning import Bars, Teacher, build_model, build_tasks, pseudo_labelled
+from perceptransfer.learning.mean_teacher import RunningBars, believed
 from perceptransfer.stages import Align, Finetune, SelfTrain, Specialize
 from tests.dense import TASKS, bar_domains, bar_start
 from tests.tiny import CPU
 
-ALIGN = Sum([MCC(), DANN(hidden=8, level=0), ADVENT(hidden=4, on=["mask"]), EntropyMinimization(["keypoints"])])
+ALIGN = Sum([MCC(), DANN(hidden=8, level=0), ADVENT(hidden=4, kinds=["mask"]), EntropyMinimization(["keypoints"])])
 STAGES = {
     "align": Align(steps=3, batch_size=8, loss=ALIGN),
     "self_train": SelfTrain(rounds=2, steps=2, batch_size=8, loss=ALIGN, target_augment=WeakAugmentation()),
@@ -141,22 +142,31 @@ def test_a_look_that_moves_things_is_refused(domains, start) -> None:
         run(stage, domains, start)
 
 
-def test_only_the_sure_are_weighted(domains, start) -> None:
-    """With a threshold that nothing reaches, classes and masks teach nothing; keypoints count by confidence."""
-    from perceptransfer.learning.mean_teacher import believed
-
-    outputs = {"class": torch.tensor([[9.0, 0.0], [0.1, 0.0]]), "segmentation": torch.zeros(2, 2, 2, 2)}
-    outputs["segmentation"][0, 1, 0] = 20.0
+def test_only_the_sure_are_weighted() -> None:
+    bars, size = RunningBars(0.9), torch.Size([2, 2])
+    logits = torch.tensor([[9.0, 0.0], [0.1, 0.0], [0.0, 1.0]])
+    classes = believed(TASKS[0], logits, size, bars)
+    # the mean of class 0 is about .76: the second lies below it; class 1 has one image, which is its own mean
+    assert classes["label"].tolist() == [0, 0, 1] and classes["label_weight"].tolist() == [1.0, 0.0, 1.0]
+    maps = torch.zeros(1, 2, 2, 2)
+    maps[0, 1, 0], maps[0, 0, 1, 0] = 20.0, 3.0
+    masks = believed(TASKS[1], maps, size, bars)
+    assert masks["mask"][0].tolist() == [[1, 1], [0, 0]] and masks["mask_weight"][0].tolist() == [[1, 1], [1, 0]]
     heat = torch.zeros(2, 2, 12, 12)
     heat[0, 0, 3, 4] = 30.0
-    size = torch.Size([2, 2])
-    classes, masks, points = (
-        believed(task, out, size, 0.9)
-        for task, out in zip(TASKS, (outputs["class"], outputs["segmentation"], heat), strict=False)
-    )
-    assert classes["label"].tolist() == [0, 0] and classes["label_weight"].tolist() == [1.0, 0.0]
-    assert masks["mask_weight"].tolist() == [0.5, 0.0] and masks["mask"][0].tolist() == [[1, 1], [0, 0]]
-    assert points["keypoints"].shape == (2, 1, 2, 3) and points["keypoints_weight"][0, 0] == pytest.approx(1.0)
-    assert points["keypoints_weight"][0, 1] == pytest.approx(9 / 144)  # the window of a flat map's corner
+    points = believed(TASKS[2], heat, size, bars)
+    assert points["keypoints"].shape == (2, 1, 2, 3)
+    assert points["keypoints_weight"][0].tolist() == pytest.approx([1.0, 9 / 144])  # a flat map's corner window
+    assert points["keypoints_weight"][1].tolist() == pytest.approx([0.0, 9 / 144])
     assert points["keypoints"][0, 0, 0, :2].tolist() == pytest.approx([4.5 / 12, 3.5 / 12])
-    assert believed(TASKS[3], torch.zeros(2, 1, 2, 2), size, 0.9) == {}
+    assert believed(TASKS[3], torch.zeros(2, 1, 2, 2), size, bars) == {}
+
+
+def test_bars_follow_the_running_mean_of_each_class() -> None:
+    bars = RunningBars(0.8, decay=0.5)
+    first = bars.sure("t", torch.tensor([0, 0, 1]), torch.tensor([0.4, 0.6, 0.99]), 3)
+    assert first.tolist() == [False, True, True]  # bars: .5, min(.8, .99), .8 for a class not seen
+    assert bars.means["t"].tolist() == pytest.approx([0.5, 0.99, 0.8])
+    second = bars.sure("t", torch.tensor([2, 0]), torch.tensor([0.5, 0.7]), 3)
+    assert bars.means["t"].tolist() == pytest.approx([0.6, 0.99, 0.65])
+    assert second.tolist() == [False, True]
