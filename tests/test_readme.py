@@ -147,7 +147,7 @@ def test_the_guides_keep_the_same_promises(guide: str, checkout: Path, help_of: 
 def test_it_has_the_two_promised_commands(readme: str) -> None:
     setup = "python -m venv .venv && .venv/bin/pip install -e "
     assert f"{setup}. && .venv/bin/perceptransfer benchmark" in readme
-    assert marked_command(readme) == f'{setup}".[dev]" && .venv/bin/pytest'
+    assert marked_command(readme) == f'{setup}".[dev]" && .venv/bin/pytest -n 2'
 
 
 def test_ci_extracts_the_same_command(readme: str, checkout: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import threading
@@ -81,16 +82,18 @@ def start(grid: dict[str, Any], store: str, runtime: Runtime, threads: int) -> N
     """Initialise a worker process."""
     global _worker
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
-    threading.Thread(target=_exit_with_parent, args=(os.getppid(),), daemon=True).start()
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
     torch.set_num_threads(threads)
     _worker = Worker(instantiate(grid), Path(store), runtime)
 
 
-def _exit_with_parent(parent: int) -> None:
-    # After kill -9 of the parent nobody would read the result; without this the process would stay behind.
-    while os.getppid() == parent:
-        time.sleep(0.5)
-    os._exit(1)
+def _exit_with_parent() -> None:
+    # After kill -9 of the parent nobody would read the result; without this the process would stay behind. The pipe
+    # to the parent tells it also of a death before this line; the parent's number would not.
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def run_task(cell: Cell, index: int | None) -> Outcome:

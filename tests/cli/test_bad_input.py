@@ -262,7 +262,7 @@ def test_wrong_words(words: list[str], capsys: pytest.CaptureFixture[str]) -> No
 
 @pytest.mark.slow
 def test_ctrl_c_and_kill_lose_nothing_and_the_same_command_goes_on(folders: Path) -> None:
-    config = config_of(folders, pipeline__pretrain__steps=60, fractions=[0, 0.3, 0.6], seeds=[0, 1])
+    config = config_of(folders, pipeline__pretrain__steps=60, fractions=[0, 0.3, 0.6], seeds=[0, 1, 2, 3])
     out = folders / "out"
     command = [sys.executable, "-m", "perceptransfer.cli", "benchmark", "--config", str(config), "--jobs", "2"]
 

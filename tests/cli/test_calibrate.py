@@ -21,6 +21,7 @@ SCENE = str(Path(__file__).parents[2] / "datasets" / "primitives" / "scene.yaml"
 SMALL = ["--set", "['viewpoint.size_px=[160, 120]', 'viewpoint.focal_px=[140, 140]', 'crops.size_px=[32, 32]']"]
 QUICK = ["--options", "{smooth: false, shadow_rays: 0}"]
 FEW = ["--count", "24", "--budget", "40"]
+ENOUGH = ["--count", "48", "--budget", "80"]  # with fewer pictures the judgement hangs on the last bits of a sum
 
 
 def image_set(folder: Path, sensor: SensorRanges, recorded: SensorRanges | None, seed: int) -> None:
@@ -51,7 +52,8 @@ def discs(count: int, seed: int) -> np.ndarray:
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A set of a perfect sensor, one that has a sensor, and dark reddish photos."""
-    folder, real = tmp_path_factory.mktemp("sets"), SensorRanges(exposure_stops=(-1.6, -1.3), red_gain=1.3)
+    folder = tmp_path_factory.mktemp("sets")
+    real = SensorRanges(exposure_stops=(-1.9, -1.6), red_gain=1.4, blue_gain=0.75)
     image_set(folder / "perfect", SensorRanges(), None, 1)
     image_set(folder / "shipped", SensorRanges(gamma=1.1), SensorRanges(gamma=1.1), 2)
     image_set(folder / "photos", real, None, 3)
@@ -62,13 +64,13 @@ def test_a_scene_is_rendered_fitted_and_reported(
     made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "fitted.yaml"
-    words = ["render", "calibrate", SCENE, str(made / "photos" / "images"), str(out), *SMALL, *QUICK, *FEW]
+    words = ["render", "calibrate", SCENE, str(made / "photos" / "images"), str(out), *SMALL, *QUICK, *ENOUGH]
     words += ["--focus", "0.9"]
     assert main(words) == 0
     said = capsys.readouterr().out
     data = json.loads((tmp_path / "fitted.json").read_text())
     assert data["kept"] and "fitted ranges are kept" in said and "fitted:" in said
-    assert data["distance"]["after"] < data["distance"]["before"] and data["distance"]["evaluations"] == 40
+    assert data["distance"]["after"] < data["distance"]["before"] and data["distance"]["evaluations"] == 80
     written = yaml.safe_load(out.read_text())["init_args"]["sensor"]
     assert written["exposure_stops"] == data["ranges"]["exposure_stops"]["after"]
     assert "exposure_stops" in (tmp_path / "fitted.md").read_text()
