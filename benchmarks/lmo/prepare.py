@@ -92,7 +92,7 @@ class Writer:
         self.folder, self.rows = folder, []
         for part in ("images", "masks", "depth"):
             (folder / part).mkdir(parents=True, exist_ok=True)
-        points = ["centre", *(f"far_{i}" for i in range(1, 9))]
+        points = ["origin", *(f"vertex {i}" for i in range(8))]  # as `render` names them, so that sets can be joined
         head = {"format": 1, "classes": names, "mask_classes": ["background", *names], "keypoint_names": points}
         (folder / "dataset.json").write_text(json.dumps({**head, **about}, indent=1))
 

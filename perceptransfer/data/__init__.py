@@ -32,6 +32,7 @@ from perceptransfer.data.mask_folder import MaskFolder as MaskFolder
 from perceptransfer.data.real_test import TestDomain as TestDomain
 from perceptransfer.data.real_test import TestOutcome as TestOutcome
 from perceptransfer.data.sensor_augment import SensorAugmentation as SensorAugmentation
+from perceptransfer.data.several import Several as Several
 from perceptransfer.data.source import ImageSet as ImageSet
 from perceptransfer.data.source import ImageSource as ImageSource
 from perceptransfer.data.source import Record as Record

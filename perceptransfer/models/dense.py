@@ -13,14 +13,15 @@ from perceptransfer.core.features import Features
 
 
 class DenseHead(nn.Module):
-    """Top-down sum of the pyramid, as in a feature pyramid network, then one value an output and pixel.
+    """Top-down path over the pyramid, as in a feature pyramid network, then one value an output and pixel.
 
-    Every level is projected to ``width`` channels; from the coarsest on the sum is enlarged to the next finer level and
-    added there. Gives ``[B, outputs, h, w]`` at the finest level's resolution, at least float32. With ``context`` the
-    pooled vector is added everywhere, so that a place can know what the whole image shows.
+    Every level is projected to ``width`` channels. From the coarsest on the maps are enlarged to the next finer level,
+    added there and smoothed by a 3x3 convolution. Gives ``[B, outputs, h, w]`` at the finest level's resolution, at
+    least float32. With ``context`` the pooled vector scales and shifts the coarsest level, so that a place can know
+    what the whole image shows.
 
-    Paper: Lin et al., Feature Pyramid Networks for Object Detection, CVPR 2017; the sum over levels as in Kirillov et
-    al., Panoptic Feature Pyramid Networks, CVPR 2019.
+    Papers: Lin et al., Feature Pyramid Networks for Object Detection, CVPR 2017; scale and shift after Perez et al.,
+    FiLM, AAAI 2018.
 
     Raises:
         ConfigError: an encoder without a pyramid.
@@ -31,10 +32,8 @@ class DenseHead(nn.Module):
         if not channels:
             raise ConfigError("the encoder gives no feature maps", key="encoder", remedy="choose another backbone")
         self.lateral = nn.ModuleList(nn.Conv2d(count, width, 1, bias=False) for count in channels)
-        self.context = nn.Linear(dim, width) if context else None
-        self.smooth = nn.Sequential(
-            nn.Conv2d(width, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU(inplace=True)
-        )
+        self.context = nn.Linear(dim, 2 * width) if context else None
+        self.smooth = nn.ModuleList(_smooth(width) for _ in channels)
         self.out = nn.Conv2d(width, outputs, 1)
 
     def forward(self, features: Features) -> Tensor:
@@ -42,11 +41,19 @@ class DenseHead(nn.Module):
         levels = [project(level) for project, level in zip(self.lateral, features.pyramid, strict=True)]
         x = levels[-1]
         if self.context is not None:
-            x = x + self.context(features.pooled.to(x.dtype))[:, :, None, None]
-        for finer in reversed(levels[:-1]):
-            x = finer + enlarge(x, finer.shape[-2:])
-        maps: Tensor = self.out(self.smooth(x))
+            scale, shift = self.context(features.pooled.to(x.dtype))[:, :, None, None].chunk(2, dim=1)
+            x = x * (1 + scale) + shift
+        x = self.smooth[-1](x)
+        for finer, smooth in zip(reversed(levels[:-1]), list(self.smooth)[-2::-1], strict=True):
+            x = smooth(finer + enlarge(x, finer.shape[-2:]))
+        maps: Tensor = self.out(x)
         return maps.float() if maps.dtype in (torch.float16, torch.bfloat16) else maps
+
+
+def _smooth(width: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(width, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU(inplace=True)
+    )
 
 
 def enlarge(maps: Tensor, size: Sequence[int]) -> Tensor:
