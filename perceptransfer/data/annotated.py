@@ -18,7 +18,7 @@ from perceptransfer.data.crop import crop_map, crop_points, whole
 from perceptransfer.data.files import FileSource
 from perceptransfer.data.images import WHITE, one_of
 from perceptransfer.data.label_files import image_size, read_map, split_up
-from perceptransfer.data.layout import Entry
+from perceptransfer.data.layout import Entry, map_classes
 from perceptransfer.data.source import ImageSet
 from perceptransfer.data.targets import IGNORE, Array, Targets
 
@@ -34,12 +34,14 @@ class Annotated(FileSource):
     besides the class (default: those that every row has). ``count`` takes that many images, drawn evenly over the
     classes by a fixed seed. ``split`` takes rows of these splits only. ``grey`` shows luminance only, for the question
     of what colour is worth. ``mask`` is the set's own map of ``classes``, or ``label``: 1 where the image's own class
-    is, 0 elsewhere. ``test_share`` puts that share of a set without splits into the test, whole groups at a time, by a
-    fixed seed. Images are squashed to the data's size, labels with them: masks and depth by the nearest pixel.
+    is, 0 elsewhere. ``class_map`` renames classes before anything else, as class → class or class → list of classes,
+    and drops those that it does not name. ``test_share`` puts that share of a set without splits into the test, whole
+    groups at a time, by a fixed seed. Images are squashed to the data's size, labels with them: masks and depth by the
+    nearest pixel.
     """
 
     NOT_IDENTITY = FileSource.NOT_IDENTITY
-    IF_GIVEN = frozenset({"test_share"})
+    IF_GIVEN = frozenset({"test_share", "class_map"})
 
     def __init__(
         self,
@@ -52,6 +54,7 @@ class Annotated(FileSource):
         mask: Literal["classes", "label"] = "classes",
         on_bad_image: Literal["error", "quarantine"] = "error",
         test_share: float | None = None,
+        class_map: dict[str, str | list[str]] | None = None,
     ) -> None:
         super().__init__(path, "squash", WHITE, on_bad_image, None)
         if labels is not None and not set(labels) <= set(KINDS):
@@ -59,7 +62,7 @@ class Annotated(FileSource):
         if count is not None and count < 1:
             raise ConfigError(f"count must be positive, got {count}", key="count")
         one_of("mask", mask, ("classes", "label"))
-        self.mask, self.test_share = mask, test_share
+        self.mask, self.test_share, self.class_map = mask, test_share, class_map
         self.chosen, self.kinds, self.split, self.count, self.grey = classes, labels, split, count, grey
 
     def identity_extra(self) -> Mapping[str, Any]:
@@ -79,8 +82,11 @@ class Annotated(FileSource):
         Raises:
             DataError: missing or damaged description or rows, labels that do not fit their image, no image left.
             ImageError: an unreadable image, unless quarantined.
+            ConfigError: a class map that names classes which are not there.
         """
         about, rows = self._about(), self._rows()
+        if self.class_map is not None:
+            about, rows = self._renamed(about, rows, self.class_map)
         classes = [str(name) for name in (about["classes"] if self.chosen is None else self.chosen)]
         rows = [
             row for row in rows if row["label"] in classes and (self.split is None or row.get("split") in self.split)
@@ -95,6 +101,14 @@ class Annotated(FileSource):
         images = self.image_set(entries, classes, groups, size, grey=self.grey)
         by_name = {str(row["file"]): row for row in rows}
         return images.with_targets(self._targets(about, [by_name[r.name] for r in images.records], size))
+
+    def _renamed(
+        self, about: Mapping[str, Any], rows: list[Row], class_map: Mapping[str, Any]
+    ) -> tuple[Mapping[str, Any], list[Row]]:
+        entries = [Entry(str(row["file"]), None, str(row["label"])) for row in rows]
+        label = {entry.name: entry.label for entry in map_classes(entries, class_map, "drop", self.path)}
+        left = [{**row, "label": label[str(row["file"])]} for row in rows if str(row["file"]) in label]
+        return {**about, "classes": sorted(set(map(str, label.values())))}, left
 
     def _some(self, rows: list[Row], classes: Sequence[str]) -> list[Row]:
         if self.count is None or self.count >= len(rows):

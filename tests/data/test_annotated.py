@@ -231,3 +231,19 @@ def test_identity_is_that_of_rows_and_files_wherever_they_lie(folder: Path, tmp_
     changed = fingerprint(Annotated(str(moved)))
     edit(moved, lambda rows: rows[0].update(label="pill"))
     assert len({before, changed, fingerprint(Annotated(str(moved)))}) == 3
+
+
+def test_classes_are_joined_and_dropped(made: Path) -> None:
+    source = Annotated(str(made), class_map={"round": ["ball", "pill"], "can": "can"})
+    images, rows = source.load(SIZE), rows_of(made)
+    kept = [row for row in rows if row["label"] != "block"]
+    assert images.classes == ("can", "round")
+    assert [record.name for record in images.records] == [row["file"] for row in kept]
+    assert [images.classes[i] for i in images.labels] == ["can" if r["label"] == "can" else "round" for r in kept]
+    np.testing.assert_array_equal(images.targets.arrays["mask"][0], np.asarray(Image.open(made / kept[0]["mask"])))
+    assert fingerprint(source) != fingerprint(Annotated(str(made)))
+
+
+def test_a_class_map_of_an_absent_class_is_refused(made: Path) -> None:
+    with pytest.raises(ConfigError, match="cube"):
+        Annotated(str(made), class_map={"box": ["cube"]}).load(SIZE)
