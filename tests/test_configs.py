@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[1]
 PIPELINES = sorted((ROOT / "configs" / "pipelines").glob("*.yaml"))
 OVERLAYS = sorted(path for room in ("tasks", "devices") for path in (ROOT / "configs" / room).glob("*.yaml"))
 BENCHMARKS = sorted((ROOT / "benchmarks" / "real_fraction").glob("*.yaml"))
+OWN = sorted((ROOT / "benchmarks" / "real_fraction" / "own").glob("*.yaml"))
 SHORT = {
     "pretrain": {"steps": 2, "batch_size": 4},
     "align": {"steps": 2, "batch_size": 4},
@@ -76,6 +77,18 @@ def test_benchmarks_parse_and_name_real_arms(path: Path, capsys: pytest.CaptureF
     made = parser.instantiate(config)
     grid = Grid(made.data, made.pipeline, made.arms, made.fractions, made.seeds)
     assert list(grid.cells())
+
+
+@pytest.mark.parametrize("path", OWN, ids=lambda path: path.stem)
+def test_own_renders_change_the_synthetic_side_only(path: Path) -> None:
+    parser, base = parser_for("benchmark"), path.parents[1] / path.name
+    given, own = (
+        parser.instantiate(parser.parse_args([word for it in configs for word in ("--config", str(it))]))
+        for configs in ([base], [base, path])
+    )
+    assert type(own.data.synthetic).__name__ == "Annotated" and type(given.data.synthetic).__name__ != "Annotated"
+    assert config_of(own.data.real) == config_of(given.data.real)
+    assert config_of(own.pipeline) == config_of(given.pipeline) and set(own.arms) <= set(given.arms)
 
 
 def test_the_control_of_identical_domains_changes_the_real_side_only() -> None:
