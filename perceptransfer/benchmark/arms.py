@@ -46,14 +46,14 @@ def total_steps(pipeline: Pipeline) -> int:
 
 
 def _real_only(pipeline: Pipeline, steps: int) -> Pipeline:
-    return _only(pipeline, pretrain=evolve(_pretrain(pipeline), on=["labeled"], steps=steps))
+    return _only(pipeline, pretrain=evolve(_pretrain(pipeline), roles=["labeled"], steps=steps))
 
 
 def _mix(pipeline: Pipeline) -> Pipeline:
     pretrain = _pretrain(pipeline)
     steps = pretrain.total_steps + pipeline.part(Finetune).total_steps
     half = max(1, pretrain.batch_size // 2)  # the batch as a whole stays as large as in the other arms
-    return _only(pipeline, pretrain=evolve(pretrain, on=["synthetic", "labeled"], steps=steps, batch_size=half))
+    return _only(pipeline, pretrain=evolve(pretrain, roles=["synthetic", "labeled"], steps=steps, batch_size=half))
 
 
 def _adabn(pipeline: Pipeline) -> Pipeline:

@@ -93,7 +93,7 @@ class CrossTask(Cells):
 
 def _pipeline(whole: Pipeline, source: Task | None, target: Task, *, scratch: bool) -> Pipeline:
     plain = {"replay_weight": 0.0, "pseudo_weight": 0.0, "rounds": 1}
-    pretrain = evolve(whole.part(Pretrain), on=["synthetic"])
+    pretrain = evolve(whole.part(Pretrain), roles=["synthetic"])
     finetune = evolve(whole.part(Finetune), **plain)
     whole = evolve(whole, tasks=[target], pretrain=pretrain, finetune=finetune)
     if scratch:

@@ -14,9 +14,9 @@ from perceptransfer.weighting import Weighting
 
 
 class Pretrain(Stage):
-    """Train from scratch (or from the encoder's pretrained weights) on the labels of the domains named in ``on``.
+    """Train from scratch (or from the encoder's pretrained weights) on the labels of the domains named in ``roles``.
 
-    ``on`` holds ``synthetic`` (source-only training), ``labeled`` (real-only) or both (every batch holds
+    ``roles`` holds ``synthetic`` (source-only training), ``labeled`` (real-only) or both (every batch holds
     ``batch_size`` images of each). ``balanced`` draws the classes equally often. ``weighting`` makes one loss of the
     tasks' losses: any `Weighting`, also a user's own by import path; null for their plain sum.
 
@@ -33,7 +33,7 @@ class Pretrain(Stage):
         lr: float = 1e-3,
         weight_decay: float = 1e-4,
         warmup: float = 0.0,
-        on: list[str] | None = None,
+        roles: list[str] | None = None,
         balanced: bool = True,
         augment: Augmentation | None = None,
         ema_decay: float | None = None,
@@ -42,10 +42,10 @@ class Pretrain(Stage):
     ) -> None:
         positive(self.name, steps=steps, batch_size=batch_size, lr=lr)
         share(self.name, warmup=warmup)
-        self.on = ["synthetic"] if on is None else list(on)
-        if not self.on or set(self.on) - {"synthetic", "labeled"}:
+        self.roles = ["synthetic"] if roles is None else list(roles)
+        if not self.roles or set(self.roles) - {"synthetic", "labeled"}:
             raise ConfigError(
-                f"cannot train on {self.on}", key="pretrain.on", remedy="name 'synthetic', 'labeled' or both"
+                f"cannot train on {self.roles}", key="pretrain.roles", remedy="name 'synthetic', 'labeled' or both"
             )
         self.optim = Optim(steps, lr, weight_decay, warmup=warmup)
         self.batch_size, self.balanced, self.augment = batch_size, balanced, augment
@@ -53,7 +53,7 @@ class Pretrain(Stage):
 
     @property
     def reads(self) -> tuple[str, ...]:
-        return tuple(self.on)
+        return tuple(self.roles)
 
     @property
     def total_steps(self) -> int:

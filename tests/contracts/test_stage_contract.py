@@ -15,8 +15,8 @@ from tests.tiny import CPU, tiny_data, tiny_start
 STAGES = {
     "pretrain": Pretrain(steps=4, batch_size=16),
     "pretrain with moving average": Pretrain(steps=4, batch_size=16, ema_decay=0.9),
-    "real-only": Pretrain(steps=3, batch_size=8, on=["labeled"]),
-    "mix": Pretrain(steps=3, batch_size=8, on=["synthetic", "labeled"]),
+    "real-only": Pretrain(steps=3, batch_size=8, roles=["labeled"]),
+    "mix": Pretrain(steps=3, batch_size=8, roles=["synthetic", "labeled"]),
     "align": Align(steps=3, batch_size=16),
     "align per domain": Align(steps=3, batch_size=16, norm="per_domain", ema_decay=0.9),
     "self_train": SelfTrain(rounds=2, steps=2, batch_size=16),
@@ -90,8 +90,8 @@ def test_numbers_out_of_range_name_their_key(kind: type[Stage], key: str) -> Non
 @pytest.mark.parametrize(
     "make",
     [
-        lambda: Pretrain(on=["test"]),
-        lambda: Pretrain(on=[]),
+        lambda: Pretrain(roles=["test"]),
+        lambda: Pretrain(roles=[]),
         lambda: SelfTrain(keep=(0.9, 0.5)),
         lambda: SelfTrain(threshold=1.5),
         lambda: Finetune(steps=3, head_steps=4),
