@@ -19,6 +19,7 @@ PIPELINES = sorted((ROOT / "configs" / "pipelines").glob("*.yaml"))
 OVERLAYS = sorted(path for room in ("tasks", "devices") for path in (ROOT / "configs" / room).glob("*.yaml"))
 BENCHMARKS = sorted((ROOT / "benchmarks" / "real_fraction").glob("*.yaml"))
 OWN = sorted((ROOT / "benchmarks" / "real_fraction" / "own").glob("*.yaml"))
+LMO = sorted((ROOT / "benchmarks" / "real_fraction" / "lmo_renders").glob("*.yaml"))
 SHORT = {
     "pretrain": {"steps": 2, "batch_size": 4},
     "align": {"steps": 2, "batch_size": 4},
@@ -79,16 +80,27 @@ def test_benchmarks_parse_and_name_real_arms(path: Path, capsys: pytest.CaptureF
     assert list(grid.cells())
 
 
+def instantiated(*configs: Path) -> Any:
+    parser = parser_for("benchmark")
+    return parser.instantiate(parser.parse_args([word for path in configs for word in ("--config", str(path))]))
+
+
 @pytest.mark.parametrize("path", OWN, ids=lambda path: path.stem)
 def test_own_renders_change_the_synthetic_side_only(path: Path) -> None:
-    parser, base = parser_for("benchmark"), path.parents[1] / path.name
-    given, own = (
-        parser.instantiate(parser.parse_args([word for it in configs for word in ("--config", str(it))]))
-        for configs in ([base], [base, path])
-    )
+    base = path.parents[1] / path.name
+    given, own = instantiated(base), instantiated(base, path)
     assert type(own.data.synthetic).__name__ == "Annotated" and type(given.data.synthetic).__name__ != "Annotated"
     assert config_of(own.data.real) == config_of(given.data.real)
     assert config_of(own.pipeline) == config_of(given.pipeline) and set(own.arms) <= set(given.arms)
+
+
+@pytest.mark.parametrize("path", LMO, ids=lambda path: path.stem)
+def test_other_renders_of_lmo_are_trained_on_alike(path: Path) -> None:
+    base = path.parents[1] / "lmo.yaml"
+    whole, part, every = instantiated(base), instantiated(base, path), instantiated(base, path.parent / "all.yaml")
+    assert config_of(part.pipeline) == config_of(every.pipeline) != config_of(whole.pipeline)
+    assert (config_of(part.data.real) == config_of(whole.data.real)) == (path.stem != "grey")
+    assert (config_of(part.data.synthetic) == config_of(whole.data.synthetic)) == (path.stem == "all")
 
 
 def test_the_control_of_identical_domains_changes_the_real_side_only() -> None:
