@@ -46,7 +46,8 @@ def render(
         set: Changes to the scene file, such as "spread_m=[0.1, 0.2]" (dotted key, YAML value).
         export: Other layouts to be written as well: coco (coco.json) and bop (folder bop).
         recycle: Scenes after which a rendering process is replaced.
-        blender_python: For blenderproc: a Python that has bpy and blenderproc, instead of an environment of our own.
+        blender_python: For blenderproc: a Python that has bpy and blenderproc, or a Blender from 4.2 on, instead of an
+            environment of our own.
         quiet: Print no progress.
     """
     options = {**(options or {}), **({} if blender_python is None else {"python": blender_python})}

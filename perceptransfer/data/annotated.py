@@ -107,7 +107,7 @@ class Annotated(FileSource):
     ) -> tuple[Mapping[str, Any], list[Row]]:
         entries = [Entry(str(row["file"]), None, str(row["label"])) for row in rows]
         label = {entry.name: entry.label for entry in map_classes(entries, class_map, "drop", self.path)}
-        left = [{**row, "label": label[str(row["file"])]} for row in rows if str(row["file"]) in label]
+        left: list[Row] = [{**row, "label": label[str(row["file"])]} for row in rows if str(row["file"]) in label]
         return {**about, "classes": sorted(set(map(str, label.values())))}, left
 
     def _some(self, rows: list[Row], classes: Sequence[str]) -> list[Row]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from perceptransfer.core.errors import DataError, RenderError
-from perceptransfer.render.blender_env import remedy
+from perceptransfer.render.blender_env import Launch, remedy
 
 PROTOCOL = 1
 START_S = 300.0  # a cold disk takes its time over 1.5 GB
@@ -78,7 +78,7 @@ class BlenderProcess:
         self.selector.close()
 
     def _greet(self) -> None:
-        hello = self._next(START_S, START_S)
+        hello = self._next(START_S, START_S, skip=True)  # a Blender tells its version before it runs anything
         if hello.get("kind") == "start":
             last = hello["error"].strip().splitlines()[-1]
             raise RenderError(f"Blender does not start: {last}", remedy=_start_remedy(last))
@@ -87,8 +87,8 @@ class BlenderProcess:
                 f"the worker speaks protocol {hello.get('ready')!r} instead of {PROTOCOL}", remedy="install one version"
             )
 
-    def _next(self, silence_s: float, limit_s: float) -> dict[str, Any]:
-        """The next line that is no beat."""
+    def _next(self, silence_s: float, limit_s: float, skip: bool = False) -> dict[str, Any]:
+        """The next line that is no beat; ``skip`` passes over lines that are no messages at all."""
         end = time.monotonic() + limit_s
         while True:
             while b"\n" not in self.rest:
@@ -107,12 +107,13 @@ class BlenderProcess:
             line, self.rest = self.rest.split(b"\n", 1)
             try:
                 message = json.loads(line)
-            except ValueError as error:
-                raise self._lost(f"wrote {line[:200]!r}") from error
-            if not isinstance(message, dict):
+            except ValueError:
+                message = None
+            if isinstance(message, dict):
+                if "beat" not in message:
+                    return message
+            elif not skip:
                 raise self._lost(f"wrote {line[:200]!r}")
-            if "beat" not in message:
-                return message
 
     def _lost(self, what: str) -> WorkerLostError:
         self.kill()
@@ -120,6 +121,17 @@ class BlenderProcess:
         how = f"signal {-code}" if code < 0 else f"exit code {code}"
         tail = " | ".join(self.log.read_text(errors="replace").strip().splitlines()[-3:])[-500:]
         return WorkerLostError(f"the Blender worker {what} ({how}): {tail}")
+
+
+def start(launch: Launch, settings: dict[str, Any], log: Path, limit_s: float) -> BlenderProcess:
+    """A worker with these settings.
+
+    Raises:
+        RenderError: Blender does not start.
+        WorkerLostError: it died at once.
+    """
+    told = json.dumps({**settings, "packages": launch.packages})
+    return BlenderProcess([*launch.command, told], log, limit_s=limit_s)
 
 
 def _start_remedy(error: str) -> str:

@@ -17,15 +17,14 @@ from numpy.typing import NDArray
 from perceptransfer.core.config import Configurable
 from perceptransfer.core.errors import ImageError
 from perceptransfer.render import codec
-from perceptransfer.render.blender_env import interpreter
-from perceptransfer.render.blender_process import BlenderProcess, WorkerLostError
+from perceptransfer.render.blender_env import launch
+from perceptransfer.render.blender_process import BlenderProcess, WorkerLostError, start
 from perceptransfer.render.camera import crop_around, transform
 from perceptransfer.render.executor import Rendered
 from perceptransfer.render.exr import read_exr
 from perceptransfer.render.paint import behind, tile
 from perceptransfer.render.plan import Body, Camera, ScenePlan, View
 
-WORKER = Path(__file__).parent / "blender" / "worker.py"
 LARGEST_TILE = 512  # pixels along an edge
 NOTHING = 1e9  # metres; Blender writes 1e10 where no body is seen
 
@@ -34,7 +33,8 @@ class BlenderProc(Configurable):
     """Path-traced pictures.
 
     Args:
-        python: interpreter with `bpy` and `blenderproc`; None: the environment variable, or our own environment.
+        python: a Python with `bpy` and `blenderproc`, or a Blender; None: the environment variable, or our own
+            environment.
         samples: light paths a pixel.
         bounces: reflections that a path may take.
         recycle: scenes after which the process is replaced; it grows a little with each.
@@ -90,10 +90,9 @@ class BlenderProc(Configurable):
             memory = Path("/dev/shm")
             place = memory if memory.is_dir() and os.access(memory, os.W_OK) else None
             self.folder = Path(tempfile.mkdtemp(prefix="perceptransfer-blender-", dir=place))
-            settings = json.dumps({"samples": self.samples, "bounces": self.bounces, "folder": str(self.folder)})
-            command = [str(interpreter(self.python)), str(WORKER), settings]
+            settings = {"samples": self.samples, "bounces": self.bounces, "folder": str(self.folder)}
             try:
-                self.process = BlenderProcess(command, self.folder / "log.txt", limit_s=self.limit_s)
+                self.process = start(launch(self.python), settings, self.folder / "log.txt", limit_s=self.limit_s)
             except BaseException:
                 self.close()
                 raise

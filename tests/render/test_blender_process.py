@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from perceptransfer.core.errors import DataError, RenderError
-from perceptransfer.render import blenderproc
+from perceptransfer.render import blender_env, blenderproc
 from perceptransfer.render.blender_process import BlenderProcess, WorkerLostError
 from perceptransfer.render.plan import IDENTITY, Body, Camera, ScenePlan, Sphere, View
 from tests.exr_file import write_exr
@@ -142,7 +142,7 @@ def pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     depth = np.where(left > 0, np.float32(2), np.float32(1e10))
     write_exr(tmp_path / "labels.exr", {"V.Depth.V": depth, "V.IndexOB.X": 7 * left, **normals})
     monkeypatch.setenv("FAKE_PICTURES", str(tmp_path))
-    monkeypatch.setattr(blenderproc, "WORKER", tmp_path / "worker.py")
+    monkeypatch.setattr(blender_env, "WORKER", tmp_path / "worker.py")
     return tmp_path
 
 

@@ -1,7 +1,7 @@
 """Draws scene plans with Blender, one after another, until its input ends.
 
-Runs in an environment of its own (`requirements.txt`) and imports nothing of the package. One JSON line in, one JSON
-line out; pictures go to files. A line on the output is one of
+Runs in an environment of its own (`requirements.txt`) or inside a Blender, and imports nothing of the package. One JSON
+line in, one JSON line out; pictures go to files. A line on the output is one of
 
     {"ready": 1, "bpy": "4.5.15"}                        once, at the start
     {"beat": 7}                                          every second, also while drawing
@@ -18,6 +18,7 @@ import sys
 import threading
 import time
 import traceback
+import types
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -101,10 +102,23 @@ class Worker:
         return {"outlines": outlines, "draw_s": drawn, "draw_cpu_s": drawn_cpu}
 
 
+def prepare(packages: str | None) -> None:
+    """Make this folder and, inside a Blender, the packages that it lacks importable."""
+    sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+    if packages is None:
+        return
+    sys.path.append(packages)
+    try:
+        import h5py  # noqa: F401
+    except Exception:  # a Blender with an HDF5 of its own; blenderproc imports it, nothing here writes such files
+        sys.modules["h5py"] = types.ModuleType("h5py")
+
+
 def main() -> None:
     """Answer line by line."""
     line = Line()
     settings = json.loads(sys.argv[-1])
+    prepare(settings.pop("packages"))
     try:
         worker = Worker(**settings)
         import bpy
