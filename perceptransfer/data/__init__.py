@@ -27,14 +27,14 @@ from perceptransfer.data.folder import Folder as Folder
 from perceptransfer.data.folder import UnlabeledFolder as UnlabeledFolder
 from perceptransfer.data.fourier import FDA as FDA
 from perceptransfer.data.fourier import PASTA as PASTA
+from perceptransfer.data.image_set import ImageSet as ImageSet
 from perceptransfer.data.manifest import Manifest as Manifest
 from perceptransfer.data.mask_folder import MaskFolder as MaskFolder
 from perceptransfer.data.real_test import TestDomain as TestDomain
 from perceptransfer.data.real_test import TestOutcome as TestOutcome
+from perceptransfer.data.record import Record as Record
 from perceptransfer.data.sensor_augment import SensorAugmentation as SensorAugmentation
 from perceptransfer.data.several import Several as Several
-from perceptransfer.data.source import ImageSet as ImageSet
 from perceptransfer.data.source import ImageSource as ImageSource
-from perceptransfer.data.source import Record as Record
 from perceptransfer.data.targets import Targets as Targets
 from perceptransfer.data.transfer_data import TransferData as TransferData

@@ -16,10 +16,10 @@ from perceptransfer.core.features import DEPTH, KEYPOINTS, MASK
 from perceptransfer.core.files import sha256_file
 from perceptransfer.data.crop import crop_map, crop_points, whole
 from perceptransfer.data.files import FileSource
+from perceptransfer.data.image_set import ImageSet
 from perceptransfer.data.images import WHITE, one_of
 from perceptransfer.data.label_files import image_size, read_map, split_up
 from perceptransfer.data.layout import Entry, map_classes
-from perceptransfer.data.source import ImageSet
 from perceptransfer.data.targets import IGNORE, Array, Targets
 
 DESCRIPTION, ROWS, FORMAT = "dataset.json", "annotations.jsonl", 1

@@ -14,7 +14,7 @@ from perceptransfer.core.config import Configurable
 from perceptransfer.core.errors import ConfigError
 from perceptransfer.data import fast, recipes
 from perceptransfer.data.images import one_of
-from perceptransfer.data.source import Pixels
+from perceptransfer.data.record import Pixels
 from perceptransfer.data.targets import Targets
 from perceptransfer.data.view import View
 

@@ -17,10 +17,11 @@ from perceptransfer.core.features import DEPTH, MASK
 from perceptransfer.core.files import sha256_file
 from perceptransfer.data.crop import crop_map, whole
 from perceptransfer.data.files import FileSource, Reader
+from perceptransfer.data.image_set import ImageSet
 from perceptransfer.data.images import WHITE, read_bytes
 from perceptransfer.data.label_files import check_size, split_up
 from perceptransfer.data.layout import Entry, require_folder
-from perceptransfer.data.source import ImageSet, Pixels
+from perceptransfer.data.record import Pixels
 from perceptransfer.data.targets import Array, Targets
 
 COLOURS, CATEGORIES = "colors", "category_id_segmaps"

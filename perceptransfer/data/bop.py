@@ -14,10 +14,10 @@ from perceptransfer.data.bop_labels import Crop, read_labels, read_points
 from perceptransfer.data.bop_scene import Floats, read_scene
 from perceptransfer.data.crop import CropReader, around, crop_camera, require_margin
 from perceptransfer.data.files import FileSource
+from perceptransfer.data.image_set import ImageSet
 from perceptransfer.data.images import WHITE
 from perceptransfer.data.label_files import named_classes, split_up
 from perceptransfer.data.layout import Entry, require_folder
-from perceptransfer.data.source import ImageSet
 from perceptransfer.data.targets import Targets
 
 LABELS = ("scene_gt.json", "scene_camera.json", "scene_gt_info.json")

@@ -18,10 +18,10 @@ from perceptransfer.core.files import sha256_file
 from perceptransfer.data.coco_file import CocoFile, Thing, mirrored_names, read_coco
 from perceptransfer.data.crop import Box, CropReader, around, crop_map, crop_points, hide_outside, require_margin, whole
 from perceptransfer.data.files import FileSource, Reader
+from perceptransfer.data.image_set import ImageSet
 from perceptransfer.data.images import WHITE, one_of
 from perceptransfer.data.label_files import check_size, image_size, named_classes, split_up
 from perceptransfer.data.layout import SPLIT_FOLDERS, Entry
-from perceptransfer.data.source import ImageSet
 from perceptransfer.data.targets import IGNORE, Array, Targets
 
 

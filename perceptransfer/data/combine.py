@@ -12,7 +12,9 @@ from perceptransfer.core.errors import ConfigError
 from perceptransfer.core.seeding import derive_seed
 from perceptransfer.data.augment import Augmentation, to_pixels, to_tensor
 from perceptransfer.data.fast import LUMA
-from perceptransfer.data.source import ImageSet, ImageSource, Pixels
+from perceptransfer.data.image_set import ImageSet
+from perceptransfer.data.record import Pixels
+from perceptransfer.data.source import ImageSource
 from perceptransfer.data.targets import Targets
 
 

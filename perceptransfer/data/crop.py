@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from perceptransfer.core.errors import ConfigError
 from perceptransfer.data.files import Reader
 from perceptransfer.data.images import ResizeMode, scale
-from perceptransfer.data.source import Pixels
+from perceptransfer.data.record import Pixels
 from perceptransfer.data.targets import Array
 
 Box = tuple[float, float, float, float]

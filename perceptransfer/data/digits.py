@@ -14,7 +14,9 @@ from sklearn.datasets import load_digits
 from perceptransfer.core.errors import ConfigError
 from perceptransfer.core.files import sha256_file
 from perceptransfer.data.glyphs import DIGITS, Field, digit_fonts, distance_field, draw_glyph, expose, ink_of
-from perceptransfer.data.source import ImageSet, ImageSource, Pixels
+from perceptransfer.data.image_set import ImageSet
+from perceptransfer.data.record import Pixels
+from perceptransfer.data.source import ImageSource
 
 Range = tuple[float, float]
 

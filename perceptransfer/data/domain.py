@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from perceptransfer.core.config import digest
 from perceptransfer.core.errors import DataError
 from perceptransfer.core.features import LABEL
-from perceptransfer.data.source import ImageSet, Indices, Pixels
+from perceptransfer.data.image_set import ImageSet
+from perceptransfer.data.record import Indices, Pixels
 from perceptransfer.data.targets import Array, Targets, joined
 
 Role = Literal["synthetic", "synthetic_val", "unlabeled", "device", "labeled", "val", "test"]

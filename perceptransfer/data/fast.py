@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perceptransfer.data.recipes import WEAK, Ranges
-from perceptransfer.data.source import Pixels
+from perceptransfer.data.record import Pixels
 from perceptransfer.data.view import View
 
 Images = NDArray[np.float32]

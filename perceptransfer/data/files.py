@@ -15,10 +15,12 @@ import numpy as np
 from perceptransfer.core.config import digest
 from perceptransfer.core.errors import ConfigError, DataError, ImageError
 from perceptransfer.core.files import sha256_file
+from perceptransfer.data.image_set import ImageSet
 from perceptransfer.data.images import MODES, ResizeMode, decode, one_of, read_bytes, resize
 from perceptransfer.data.layout import Entry, image_files
 from perceptransfer.data.manifest import Manifest
-from perceptransfer.data.source import ImageSet, ImageSource, Pixels, Quarantined, Record
+from perceptransfer.data.record import Pixels, Quarantined, Record
+from perceptransfer.data.source import ImageSource
 
 LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
 CACHE_BYTES = 2**30  # larger sets are decoded again whenever they are read

@@ -10,10 +10,10 @@ import numpy as np
 
 from perceptransfer.core.errors import ConfigError, DataError, LeakageError
 from perceptransfer.data.files import FileSource
+from perceptransfer.data.image_set import ImageSet
 from perceptransfer.data.images import WHITE, ResizeMode, one_of
 from perceptransfer.data.label_files import PARTS
 from perceptransfer.data.layout import Entry, class_entries, image_files, map_classes, pattern_groups, table_groups
-from perceptransfer.data.source import ImageSet
 from perceptransfer.data.splits import hold_out
 
 

@@ -12,7 +12,8 @@ from perceptransfer.core.errors import ConfigError
 from perceptransfer.core.seeding import derive_seed
 from perceptransfer.data.augment import Augmentation, to_tensor
 from perceptransfer.data.folder import UnlabeledFolder
-from perceptransfer.data.source import ImageSet, Pixels
+from perceptransfer.data.image_set import ImageSet
+from perceptransfer.data.record import Pixels
 
 
 def frequencies(size: tuple[int, int]) -> tuple[Tensor, Tensor]:

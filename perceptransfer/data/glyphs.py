@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from perceptransfer.core.errors import DataError
-from perceptransfer.data.source import Pixels
+from perceptransfer.data.record import Pixels
 
 DIGITS = tuple("0123456789")
 # Their code points for digits hold brackets and operators, which no look at the character map gives away.

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from perceptransfer.core.errors import ConfigError, ImageError
-from perceptransfer.data.source import Pixels
+from perceptransfer.data.record import Pixels
 
 ResizeMode = Literal["squash", "crop", "pad"]
 EXTENSIONS = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})

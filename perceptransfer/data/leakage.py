@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from perceptransfer.core.errors import LeakageError
-from perceptransfer.data.source import ImageSet
+from perceptransfer.data.image_set import ImageSet
 
 Kind = Literal["file", "pixels", "near"]
 # A pair is a copy when at most HAMMING of the 64 hash bits differ (cheap, but one in 200 pairs of different digits

@@ -12,7 +12,7 @@ import yaml
 
 from perceptransfer.core.errors import DataError
 from perceptransfer.core.files import sha256_file, write_atomic
-from perceptransfer.data.source import ImageSet
+from perceptransfer.data.image_set import ImageSet
 
 SHOWN = 5  # files named in an error before "and n more"
 

@@ -14,9 +14,10 @@ from perceptransfer.core.features import MASK
 from perceptransfer.core.files import sha256_file
 from perceptransfer.data.crop import crop_map, shown
 from perceptransfer.data.folder import Folder
+from perceptransfer.data.image_set import ImageSet
 from perceptransfer.data.label_files import image_size, read_map
 from perceptransfer.data.layout import image_files, require_folder
-from perceptransfer.data.source import ImageSet, ImageSource
+from perceptransfer.data.source import ImageSource
 from perceptransfer.data.targets import IGNORE, Array, Targets
 
 ENDINGS = (".png", ".bmp", ".tif", ".tiff", ".pgm", ".gif")  # without loss: a JPEG invents indices

@@ -13,7 +13,8 @@ from perceptransfer.core.errors import DataError, TestDomainError
 from perceptransfer.core.features import LABEL
 from perceptransfer.core.phase import current_phase
 from perceptransfer.data.domain import Domain
-from perceptransfer.data.source import ImageSet, Indices, Pixels
+from perceptransfer.data.image_set import ImageSet
+from perceptransfer.data.record import Indices, Pixels
 from perceptransfer.data.targets import Targets
 
 Outputs = Mapping[str, NDArray[Any]]

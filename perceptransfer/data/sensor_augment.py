@@ -12,7 +12,7 @@ from torch import Tensor
 
 from perceptransfer.core.config import config_of
 from perceptransfer.data.augment import Augmentation, to_tensor
-from perceptransfer.data.source import Pixels
+from perceptransfer.data.record import Pixels
 from perceptransfer.render.colours import to_linear
 from perceptransfer.render.distributions import Distribution
 from perceptransfer.render.optics import sensor_of

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from perceptransfer.core.errors import ConfigError, DataError
-from perceptransfer.data.source import ImageSet, ImageSource
+from perceptransfer.data.image_set import ImageSet
+from perceptransfer.data.source import ImageSource
 from perceptransfer.data.targets import joined
 
 

@@ -13,10 +13,11 @@ from perceptransfer.core.seeding import derive_seed
 from perceptransfer.data.domain import Domain
 from perceptransfer.data.domain_set import DomainSet
 from perceptransfer.data.folder import Folder, UnlabeledFolder
+from perceptransfer.data.image_set import ImageSet
 from perceptransfer.data.images import one_of
 from perceptransfer.data.leakage import Leak, Prints, find_leaks, refuse
 from perceptransfer.data.real_test import TestDomain
-from perceptransfer.data.source import ImageSet, ImageSource
+from perceptransfer.data.source import ImageSource
 from perceptransfer.data.splits import hold_out, number_of_labels, spend
 
 

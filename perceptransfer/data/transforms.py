@@ -20,7 +20,7 @@ os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 import albumentations as A
 
 from perceptransfer.data.recipes import Range, Ranges
-from perceptransfer.data.source import Pixels
+from perceptransfer.data.record import Pixels
 
 NEVER: Range = (0.0, 0.0)
 

@@ -13,7 +13,7 @@ import yaml
 from perceptransfer.core.errors import DataError, TestDomainError
 from perceptransfer.data.images import decode, read_bytes, resize
 from perceptransfer.data.layout import SPLIT_FOLDERS, image_files, require_folder
-from perceptransfer.data.source import Pixels
+from perceptransfer.data.record import Pixels
 
 DESCRIPTIONS = ("annotations.jsonl", "manifest.json", "manifest.yaml", "manifest.yml")
 ABOVE = 2  # folders above the given one that may describe it: SET/images is part of SET

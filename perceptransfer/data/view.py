@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perceptransfer.core.features import DEPTH, KEYPOINTS, MASK
-from perceptransfer.data.source import Pixels
+from perceptransfer.data.record import Pixels
 from perceptransfer.data.targets import IGNORE, Targets
 
 Floats = NDArray[np.float64]
