@@ -13,12 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.path import Path as Polygon
 
-from perceptransfer.render import blenderproc
+from perceptransfer.render import blender_env
 
 
 def load(name: str) -> ModuleType:
     """A module of the worker's folder, which is no package."""
-    spec = importlib.util.spec_from_file_location(f"worker_{name}", blenderproc.WORKER.with_name(f"{name}.py"))
+    spec = importlib.util.spec_from_file_location(f"worker_{name}", blender_env.WORKER.with_name(f"{name}.py"))
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
