@@ -11,14 +11,17 @@ line in, one JSON line out; pictures go to files. A line on the output is one of
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import random
 import shutil
 import sys
 import threading
 import time
 import traceback
 import types
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -102,6 +105,26 @@ class Worker:
         return {"outlines": outlines, "draw_s": drawn, "draw_cpu_s": drawn_cpu}
 
 
+@contextlib.contextmanager
+def one_core() -> Iterator[None]:
+    """Let what starts meanwhile see one core (Linux).
+
+    Blender's pool of threads (TBB) takes as many as it sees cores. Pictures are drawn by one of them; the others wait
+    for work in a loop that takes their cores' time, as much again as the drawing itself on two cores.
+    """
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {random.choice(sorted(cores))})
+    try:
+        yield
+    finally:
+        for thread in os.listdir("/proc/self/task"):
+            with contextlib.suppress(ProcessLookupError):  # it has ended
+                os.sched_setaffinity(int(thread), cores)
+
+
 def prepare(packages: str | None) -> None:
     """Make this folder and, inside a Blender, the packages that it lacks importable."""
     sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -120,7 +143,8 @@ def main() -> None:
     settings = json.loads(sys.argv[-1])
     prepare(settings.pop("packages"))
     try:
-        worker = Worker(**settings)
+        with one_core():
+            worker = Worker(**settings)
         import bpy
     except Exception:
         line.send(id=0, error=traceback.format_exc(), kind="start")
