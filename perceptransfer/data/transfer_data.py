@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from perceptransfer.core.config import Configurable
 from perceptransfer.core.errors import ConfigError, DataError
@@ -65,7 +66,8 @@ class TransferData(Configurable):
             labels: number of labels bought, instead of a share.
             val_share: share of the bought labels set aside for selection.
             size: height and width in pixels.
-            synthetic_holdout: share of the synthetic images held out to score the model on its own domain.
+            synthetic_holdout: share of the synthetic images, by groups where they have some, held out to score the model on
+                its own domain.
             leakage: what to do with training images that are copies of test images.
             val_folder: add the real source's ``val`` part to the pool, or leave it out.
             shuffle_labels: permute the bought labels, for the sanity row that must not work.
@@ -160,9 +162,7 @@ class TransferData(Configurable):
             sets["device"] = training["device"] = self.device.load(self.size)
         training, leaks = self._without_leaks(training, test)
         synthetic, pool = training["synthetic"], training["labeled"]
-        parts_of = hold_out(
-            synthetic.labels, (self.synthetic_holdout,), 0, classes=synthetic.classes, key="synthetic_holdout"
-        )
+        parts_of, held_out_by = self._held_out(synthetic)
         fixed = {
             role: Domain(role, synthetic, chosen, synthetic.labels[chosen], synthetic.targets.take(chosen))
             for role, chosen in (
@@ -177,11 +177,27 @@ class TransferData(Configurable):
             "classes": list(real.classes),
             "size": list(self.size),
             "pool": len(pool),
+            "synthetic_held_out_by": held_out_by,
             "ranges": {"synthetic": dict(self.synthetic.ranges())},
             "leakage": {"mode": self.leakage, "found": [asdict(leak) for leak in leaks]},
             "quarantined": {name: [asdict(item) for item in loaded.quarantined] for name, loaded in sets.items()},
         }
         return _Loaded(pool, test, fixed, facts)
+
+    def _held_out(self, synthetic: ImageSet) -> tuple[NDArray[np.int64], str]:
+        """1 for images held out, and by what: whole groups if all images name one and every class has enough of them.
+
+        Two crops of one rendered scene share light and table, so that one of them would say little about the other.
+        """
+        shares = (self.synthetic_holdout,)
+        groups = [record.group for record in synthetic.records if record.group is not None]
+        if len(set(groups)) < len(groups) == len(synthetic):
+            try:
+                return hold_out(synthetic.labels, shares, 0, groups), "group"
+            except DataError:
+                pass  # some class has too few groups to be in both parts
+        held_out = hold_out(synthetic.labels, shares, 0, classes=synthetic.classes, key="synthetic_holdout")
+        return held_out, "image"
 
     def _without_leaks(self, training: dict[str, ImageSet], test: ImageSet) -> tuple[dict[str, ImageSet], list[Leak]]:
         if self.leakage == "off":

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from perceptransfer.alignment import AlignmentLoss
+from perceptransfer.alignment import AlignmentLoss, NoAlignment
 from perceptransfer.core.features import SOURCE, TARGET
 from perceptransfer.learning.optim import Optim
 from perceptransfer.learning.supervised import Batch, NormMode, SupervisedModule
@@ -43,8 +43,13 @@ class AlignmentModule(SupervisedModule):
         return {SOURCE: batch[SOURCE]}
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        if isinstance(self.alignment, NoAlignment):
+            batch = self.labelled(batch)  # in a joint forward batch norm would adapt to the target
         features = self.features_of(batch)
         task = self.weighted(self.task_losses(features, self.labelled(batch)))
+        if TARGET not in features:
+            self._record(task=task)
+            return task
         alignment = self.alignment(features[SOURCE], features[TARGET], progress=self.progress)
         ramp = 1.0 if self.warmup <= 0 else min(1.0, self.progress / self.warmup)
         self._record(task=task, alignment=alignment)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -37,6 +37,8 @@ class Teacher(Configurable):
         mask_ratio: Share of the squares that are blacked out for masked consistency; 0 for none of it.
         mask_cells: Squares along the longer side.
     """
+
+    VERSION: ClassVar[int] = 2
 
     def __init__(
         self, threshold: float = 0.9, look: Augmentation | None = None, mask_ratio: float = 0.0, mask_cells: int = 6

@@ -59,8 +59,18 @@ class SupervisedModule(L.LightningModule):
 
     @property
     def progress(self) -> float:
-        """Share of the run that is done, 0..1."""
-        return min(1.0, self.global_step / max(1, self.optim.steps))
+        """Share of the run that is done, 0..1; a training in parts is one run."""
+        return min(1.0, self.step / max(1, self.steps))
+
+    @property
+    def step(self) -> int:
+        """Step within the run, earlier parts included."""
+        return self.optim.start + self.global_step
+
+    @property
+    def steps(self) -> int:
+        """Steps of the run, all parts."""
+        return self.optim.total or self.optim.steps
 
     def forward_streams(self, images: Mapping[str, Tensor]) -> dict[str, Features]:
         """Features of every stream, by one joint forward or one each."""
@@ -115,7 +125,7 @@ class SupervisedModule(L.LightningModule):
     def weighted(self, losses: Mapping[str, Tensor]) -> Tensor:
         """One scalar of the tasks' losses."""
         return self.sharing.total(
-            losses, self.model, step=self.global_step, steps=self.optim.steps, progress=self.progress
+            losses, self.model, step=self.step, steps=self.steps, progress=self.progress
         )
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:

@@ -32,6 +32,7 @@ class Depth(Task):
         ConfigError: a focus outside 0..1, a reference that is not positive, or an unknown metric.
     """
 
+    VERSION: ClassVar[int] = 2
     label_key: ClassVar[str] = DEPTH
     regression: ClassVar[bool] = True
     num_outputs: int = 1

@@ -40,6 +40,7 @@ class Keypoints(Task):
     """
 
     direction: ClassVar[Literal["higher", "lower"]] = "higher"
+    VERSION: ClassVar[int] = 2
     label_key: ClassVar[str] = KEYPOINTS
 
     def __init__(

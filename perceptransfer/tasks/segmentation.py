@@ -31,6 +31,7 @@ class Segmentation(Task):
     """
 
     direction: ClassVar[Literal["higher", "lower"]] = "higher"
+    VERSION: ClassVar[int] = 2
     label_key: ClassVar[str] = MASK
     metric: str = "mean_iou"
 
