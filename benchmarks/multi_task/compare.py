@@ -25,6 +25,7 @@ from _tables import table
 from jsonargparse import auto_cli
 
 from perceptransfer.core.config import config_of, evolve, fingerprint, instantiate
+from perceptransfer.core.files import write_atomic
 from perceptransfer.core.ledger import Ledger
 from perceptransfer.core.seeding import seed_everything
 from perceptransfer.data import TransferData
@@ -113,6 +114,16 @@ def train(config: dict[str, Any], seed: int, accelerator: str, threads: int) -> 
     return {"seed": seed, "scores": scores, **cost, "log": log}
 
 
+def finished(path: Path) -> list[Row]:
+    """Rows of earlier runs; a last line without its end is what a killed run left, and is cut off."""
+    if not path.exists():
+        return []
+    whole, _, torn = path.read_text().rpartition("\n")
+    if torn:
+        write_atomic(path, whole + "\n" * bool(whole))
+    return [json.loads(line) for line in whole.splitlines()]
+
+
 def main(
     data: TransferData,
     pipeline: Pipeline,
@@ -136,9 +147,9 @@ def main(
     folder = Path(output)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "rows.jsonl"
-    rows: list[Row] = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    rows = finished(path)
     for name, arm in arms(pipeline, methods or [Static.__name__]).items():
-        key = fingerprint([data, arm])
+        key = fingerprint([data, arm, accelerator, threads])
         for seed in seeds or [0, 1, 2]:
             if any((row["key"], row["seed"]) == (key, seed) for row in rows):
                 continue
@@ -150,7 +161,9 @@ def main(
             with path.open("a") as file:
                 file.write(json.dumps(row) + "\n")
             print(name, seed, {task: round(found["real"], 3) for task, found in row["scores"].items()}, flush=True)
-    keys = {fingerprint([data, arm]) for arm in arms(pipeline, methods or [Static.__name__]).values()}
+    keys = {
+        fingerprint([data, arm, accelerator, threads]) for arm in arms(pipeline, methods or [Static.__name__]).values()
+    }
     text = table([row for row in rows if row["key"] in keys and row["seed"] in (seeds or [0, 1, 2])])
     (folder / "table.md").write_text(text)
     print(text)

@@ -62,6 +62,10 @@ class AlignmentLoss(Configurable, nn.Module):
         """Keep scalars of this step for the trainer; they are fetched from the device only when `logs` is read."""
         self._logs = {name: value.detach() for name, value in values.items()}
 
+    def terms(self) -> list[AlignmentLoss]:
+        """The methods that it consists of: itself."""
+        return [self]
+
     @property
     def logs(self) -> dict[str, float]:
         """What the latest forward pass logged."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -35,16 +36,21 @@ class Sum(AlignmentLoss):
     def prepare(self, shapes: Shapes) -> None:
         """Make every method ready."""
         super().prepare(shapes)
-        for loss in self.losses:
-            assert isinstance(loss, AlignmentLoss)  # a ModuleList forgets what it holds
+        for loss in self._methods():
             loss.prepare(shapes)
+
+    def terms(self) -> list[AlignmentLoss]:
+        """Those of every method."""
+        return [term for loss in self._methods() for term in loss.terms()]
+
+    def _methods(self) -> list[AlignmentLoss]:
+        return [cast(AlignmentLoss, loss) for loss in self.losses]  # a ModuleList forgets what it holds
 
     def forward(self, source: Features, target: Features, *, progress: float) -> Tensor:
         """Scalar."""
         terms = [loss(source, target, progress=progress) for loss in self.losses]
         logged: dict[str, Tensor] = {}
-        for number, (loss, term) in enumerate(zip(self.losses, terms, strict=True)):
-            assert isinstance(loss, AlignmentLoss)
+        for number, (loss, term) in enumerate(zip(self._methods(), terms, strict=True)):
             name = f"{number}_{type(loss).__name__}"
             logged |= {name: term, **{f"{name}_{key}": value for key, value in loss._logs.items()}}
         self.log(**logged)

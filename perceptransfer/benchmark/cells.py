@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from perceptransfer.benchmark.arms import ARMS, Arm, choose
-from perceptransfer.core.config import Configurable
+from perceptransfer.core.config import Configurable, digest, identity_of
 from perceptransfer.core.errors import ConfigError, FractionError
 from perceptransfer.data import DomainSet, TransferData
 from perceptransfer.models import Encoder
@@ -82,6 +82,15 @@ class Cells(Configurable, ABC):
         if where not in self._domains:
             self._domains[where] = self.data.prepare(cell.seed, cell.fraction, shuffle_labels=where[2] or None)
         return self._domains[where]
+
+    def setup(self) -> str:
+        """Identity of what all cells have in common: the pipeline under test and all images, the test's among them.
+
+        No stage reads the test, so that the keys of stages would not tell results on another one apart.
+        """
+        domains = self.data.prepare(0, 1.0)  # one seed for all runs: which labels are bought depends on it
+        prints = {role: domain.fingerprint for role, domain in domains.items()}
+        return digest({"pipeline": identity_of(self.pipeline), "domains": prints})
 
     def open(self, cell: Cell) -> tuple[Pipeline, DomainSet, list[PlannedStage]]:
         """Pipeline, domains and plan of a cell."""

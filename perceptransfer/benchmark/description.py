@@ -22,11 +22,11 @@ from perceptransfer.core.files import write_atomic
 class RunDescription:
     """How the rows of one folder were made; stored beside them as ``run.json``.
 
-    ``command`` repeats the run, ``config`` is its YAML text. ``arms`` maps an arm to its one-line description.
-    ``data``, ``hardware`` and ``versions`` are free, possibly nested, and shown as they are; ``data["name"]`` is the
-    report's title. ``test_reads`` counts how often the real test was opened. ``minutes_per_label`` (a value a task)
-    turns labels into cost. ``kind`` says which report the rows are for, ``claims`` names the arms (`CrossTask`) whose
-    gain was claimed before the run.
+    ``command`` repeats the run, a line for each part of it; ``config`` is its YAML text. ``arms`` maps an arm to its
+    one-line description. ``data``, ``hardware`` and ``versions`` are free, possibly nested, and shown as they are;
+    ``data["name"]`` is the report's title. ``test_reads`` counts how often the real test was opened.
+    ``minutes_per_label`` (a value a task) turns labels into cost. ``kind`` says which report the rows are for,
+    ``claims`` names the arms (`CrossTask`) whose gain was claimed before the run.
     """
 
     command: str

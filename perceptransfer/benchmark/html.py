@@ -18,7 +18,7 @@ from perceptransfer.benchmark.points import SOURCE_ONLY
 from perceptransfer.benchmark.rows import Row
 from perceptransfer.benchmark.sheet import data_uri, sheets
 from perceptransfer.benchmark.styles import arm_styles
-from perceptransfer.benchmark.table import score_table, summary_table, test_table
+from perceptransfer.benchmark.table import references, score_table, summary_table, test_table
 
 
 def render(
@@ -85,7 +85,7 @@ def _section(name: str, task: Mapping[str, Any], rows: list[Row], run: RunDescri
         "colours": {who: style.colour for who, style in arm_styles(task["arms"]).items()},
         "scores": score_table(task, run.arms),
         "summary": summary_table(task, rows, run.minutes_per_label.get(name)).transposed(),
-        "tests": {who: table for who in (SOURCE_ONLY, "A") if (table := test_table(task, who)).rows},
+        "tests": {who: table for who in references(task) if (table := test_table(task, who)).rows},
         "legend": legend(task),
         "bars": [panel for fraction in fractions if (panel := panels.per_class(task, float(fraction or 0)))],
         "bars_caption": panels.per_class_caption(task),

@@ -15,6 +15,7 @@ from perceptransfer.benchmark.table import (
     BELOW_SOURCE,
     FAILED,
     has_ece,
+    references,
     score_table,
     summary_table,
     test_table,
@@ -70,7 +71,7 @@ def write_markdown(title: str, tasks: Mapping[str, Any], rows: list[Row], run: R
         parts += [sentence + "\n" for sentence in headline(task)]
         parts += [score_table(task, run.arms).to_markdown(), "### Summary\n"]
         parts += [summary_table(task, own, run.minutes_per_label.get(name)).to_markdown()]
-        for reference in ("D", "A"):
+        for reference in references(task):
             table = test_table(task, reference)
             if table.rows:
                 parts += [f"### Difference from {reference}, paired by seed\n", table.to_markdown()]

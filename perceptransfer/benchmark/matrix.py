@@ -10,6 +10,7 @@ from perceptransfer.benchmark.cross_task import ARROW, SCRATCH
 from perceptransfer.benchmark.measured import Grid, gather, missing
 from perceptransfer.benchmark.rows import Row
 from perceptransfer.metrics.estimate import Estimate
+from perceptransfer.metrics.significance import holm
 
 FORMAT, LEVEL = 1, 0.05
 CLASS = "class"
@@ -75,29 +76,37 @@ def _score(grid: Grid, place: tuple[str, float]) -> dict[str, Any]:
 
 
 def _claim(arm: str, targets: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """One entry for each fraction and reference of a claimed arm."""
+    """One entry for each fraction and each reference of a claimed arm that had no more labels of the target than it.
+
+    The claim is one, its tests are several: Holm's correction runs over them.
+    """
     source, _, target = arm.partition(ARROW)
     column = targets.get(target, {"fractions": {}})
-    return [
+    found = [
         {
             "arm": arm,
             "against": other,
             "fraction": float(fraction),
-            "labels": found["labels"],
+            "labels": cells["labels"],
             "metric": column["metric"],
             "test": test,
-            "verdict": verdict(test),
         }
-        for fraction, found in column["fractions"].items()
-        for other, test in found["sources"].get(source, {"against": {}})["against"].items()
+        for fraction, cells in column["fractions"].items()
+        for other, test in cells["sources"].get(source, {"against": {}})["against"].items()
+        if other != target
     ]
+    tests = {str(number): claim["test"]["p"] for number, claim in enumerate(found)}
+    corrected = holm({number: p for number, p in tests.items() if p is not None})
+    for number, claim in enumerate(found):
+        claim["p"] = corrected.get(str(number))
+        claim["verdict"] = verdict(claim["test"]["value"], claim["p"])
+    return found
 
 
-def verdict(test: Mapping[str, Any]) -> str:
-    """``confirmed``, ``not confirmed`` or ``not testable``.
-
-    A claim was named before the run, so its own p counts, not the one after Holm over all sources.
-    """
-    if test["p"] is None:
+def verdict(difference: float, p: float | None) -> str:
+    """``confirmed``, ``not confirmed``, ``contradicted`` or ``not testable``."""
+    if p is None:
         return "not testable"
-    return "confirmed" if test["p"] < LEVEL and test["value"] > 0 else "not confirmed"
+    if p >= LEVEL:
+        return "not confirmed"
+    return "confirmed" if difference > 0 else "contradicted"

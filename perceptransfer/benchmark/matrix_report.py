@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from perceptransfer.benchmark import text
@@ -31,7 +32,7 @@ def matrix_files(rows: list[Row], run: RunDescription) -> dict[str, bytes | str]
 
 def write_matrix(title: str, summary: Mapping[str, Any], rows: list[Row], run: RunDescription) -> str:
     """``table.md`` of a matrix."""
-    parts = [f"# {title}\n", *(f"- {claim_line(claim)}\n" for claim in summary["claims"])]
+    parts = [f"# {title}\n", *claim_heads(summary["claims"]), *(f"- {claim_line(it)}\n" for it in summary["claims"])]
     for name, column in summary["targets"].items():
         parts += [f"## {name}: {column['metric'].replace('_', ' ')}, {column['direction']} is better\n"]
         for fraction, found in column["fractions"].items():
@@ -43,13 +44,23 @@ def write_matrix(title: str, summary: Mapping[str, Any], rows: list[Row], run: R
     return "\n".join([*parts, f"Made by\n\n```\n{run.command}\n```\n"])
 
 
+def claim_heads(claims: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What became of each claim, all its tests together."""
+    heads = []
+    for arm in dict.fromkeys(claim["arm"] for claim in claims):
+        counts = Counter(claim["verdict"] for claim in claims if claim["arm"] == arm)
+        said = ", ".join(f"{word} in {count} of {counts.total()} comparisons" for word, count in counts.items())
+        heads.append(f"The claim that {arm} gains: {said}.\n")
+    return heads
+
+
 def claim_line(claim: Mapping[str, Any]) -> str:
     """A claim in one sentence: difference, interval, p and verdict."""
     test, metric = claim["test"], claim["metric"]
     said = f"{claim['arm']} against {_name(claim['against'], claim['arm'])} with {claim['labels']:g} labels: "
     said += f"**{text.number(test['value'], metric, sign=True)}** {text.interval(test, metric, sign=True)}"
-    if test["p"] is not None:
-        said += f", p = {test['p']:.3g} (Holm over all sources {test['p_holm']:.3g})"
+    if claim["p"] is not None:
+        said += f", p = {test['p']:.3g} (Holm over the claim's tests {claim['p']:.3g})"
     return f"{said}: **{claim['verdict']}**"
 
 
@@ -103,5 +114,6 @@ def legend(summary: Mapping[str, Any]) -> list[str]:
         f"{SCRATCH}: this task on the real labels alone with the steps of both stages, so that budgets are equal. "
         f"{NONE}: fine-tuning of a random encoder, with fewer steps than the others.",
         f"p: two-sided sign-flip test over paired seeds; Holm: corrected over the sources of the table. {testable}",
-        f"A claim is named before the run; it is confirmed when the difference is positive and its own p < {LEVEL:g}.",
+        "A claim is named before the run and tested against from scratch and classification; where "
+        f"p < {LEVEL:g} after Holm over these tests, a positive difference confirms it, a negative one contradicts it.",
     ]

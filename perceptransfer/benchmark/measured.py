@@ -66,14 +66,14 @@ class Cell:
     def _same_test(self, rows: Sequence[Row]) -> None:
         if any(_test_set(row) != _test_set(rows[0]) for row in rows):
             raise DataError(
-                "seeds were tested on different test sets",
+                "seeds were trained or tested on different data, or by different pipelines",
                 where=f"arm {self.arm}, fraction {self.fraction:g}",
-                remedy="write each test set's results into a folder of its own",
+                remedy="write the results of each into a folder of its own",
             )
 
 
 def _test_set(row: Row) -> tuple[Any, ...]:
-    return row.n_test, len(row.correct or ""), len(row.hits or []), row.groups
+    return row.setup, row.n_test, len(row.correct or ""), len(row.hits or []), row.groups
 
 
 def _names(groups: Sequence[str | int] | None) -> list[str] | None:

@@ -16,9 +16,17 @@ from perceptransfer.metrics.transfer import absolute_gap, forgetting, gap_closed
 REAL_ONLY = ("A", "A+", "B", "C")
 """Arms without synthetic images: the best of them at all labels is the ratio's denominator."""
 SOURCE_ONLY = "D"
+ALIGNED = "G"
+"""The whole pipeline without self-training: what self-training is worth is the difference from it."""
 SHUFFLED = "S"
 """Sanity row: it learns nothing that is true, so it must not beat source-only."""
 _MEASURED = ("score", "gap", "ratio", "gap_closed", "worst_class", "ece", "forgetting")
+
+
+def real_only(grid: Grid) -> str:
+    """The real-only arm that others are tested against: the first that was run."""
+    run = {arm for arm, _ in grid.cells}
+    return next((arm for arm in REAL_ONLY if arm in run), REAL_ONLY[0])
 
 
 def point(grid: Grid, place: Place, oracle: Place | None, minutes: float | None) -> dict[str, Any]:
@@ -116,11 +124,11 @@ def _harm(grid: Grid, place: Place, score: float) -> dict[str, bool | None] | No
     source = grid.source_only(place, SOURCE_ONLY)
     if place[0] in (*REAL_ONLY, SOURCE_ONLY, SHUFFLED):
         return None
-    base, real_only = (None if at is None else grid.score(at) for at in (source, (REAL_ONLY[0], place[1])))
+    base, real = (None if at is None else grid.score(at) for at in (source, (real_only(grid), place[1])))
     harm = negative_transfer(
         {place[0]: score},
         source_only=score if base is None else base,
-        real_only=real_only,
+        real_only=real,
         direction=grid.direction,
     )
     below = None if base is None else bool(harm.stages)

@@ -67,6 +67,7 @@ class RealFractionBenchmark:
         self.store = Store(store if store is not None else self.folder / STORE)
         self.ledger = Ledger(self.folder / LEDGER)
         self.results = self.folder / RESULTS
+        self.setup = ""  # known when the images are read
 
     def run(self, *, quiet: bool = False) -> list[Row]:
         """Run what is not finished and write the report; rows of failed cells carry ``error``.
@@ -78,6 +79,7 @@ class RealFractionBenchmark:
         """
         plans = {cell: self.grid.open(cell) for cell in self.grid.cells()}
         keys = {cell: [planned.key for planned in plan] for cell, (_, _, plan) in plans.items()}
+        self.setup = self.grid.setup()
         finished = self._finished(keys)
         todo = [cell for cell in plans if cell not in finished]
         if todo:
@@ -97,7 +99,8 @@ class RealFractionBenchmark:
                     progress.event(kind, content)
 
                 Scheduler(self.grid, self.store, self.jobs, self.runtime, event, self.threads).run(work)
-        self._describe(next(iter(plans.values()))[1])
+        if todo or not (self.folder / RUN).exists():
+            self._describe(next(iter(plans.values()))[1])
         write_report(self.folder)
         return read_rows(self.results)
 
@@ -112,9 +115,9 @@ class RealFractionBenchmark:
         finished = set()
         for row in good:
             cell = Cell(row.arm, row.fraction, row.seed)
-            if cell in keys and row.keys != keys[cell]:
+            if row.setup != self.setup or (cell in keys and row.keys != keys[cell]):
                 raise ConfigError(
-                    f"holds results of another configuration or version (arm {row.arm}, seed {row.seed})",
+                    f"holds results of other images, another pipeline or version (arm {row.arm}, seed {row.seed})",
                     where=self.results,
                     remedy="choose another --output, or delete this file; equal stages are not trained again",
                 )
@@ -133,6 +136,7 @@ class RealFractionBenchmark:
             "n_real": len(domains["labeled"]) if labels else 0,
             "n_val": len(domains["val"]) if labels else 0,
             "keys": keys,
+            "setup": self.setup,
             "error": outcome.error,
             **{name: value for name, value in outcome.content.items() if name != "tasks"},
         }
@@ -155,10 +159,12 @@ class RealFractionBenchmark:
     def _describe(self, domains: dict[str, Domain]) -> None:
         rows = read_rows(self.results) if self.results.exists() else []
         about = machine()
+        before = RunDescription.load(self.folder / RUN).arms if (self.folder / RUN).exists() else {}
+        commands = [row["command"] for row in self.ledger.rows() if row["kind"] == "run"] if rows else [self.command]
         RunDescription(
-            command=self.command,
+            command="\n".join(dict.fromkeys(commands)),
             config=yaml.safe_dump(config_of(self.grid), sort_keys=False),
-            arms=self.grid.describe_arms(),
+            arms={**before, **self.grid.describe_arms()},
             data={**self.grid.data.describe(), **({"name": self.title} if self.title else {})},
             hardware={key: about[key] for key in ("system", "processor", "cores", "gpus", "python")},
             versions=about["libraries"],

@@ -24,6 +24,7 @@ class Row:
     ``confusion[i][j]`` counts test items of class i predicted as j. ``correct`` holds one ``1`` or ``0`` per test item,
     in the same item order in all cells; ``groups`` (scene, subject, ...) and ``labels`` (class index) run beside it.
     Other tasks have ``hits`` and ``totals`` ``[items][classes]`` instead, see `metrics.Tally`.
+    ``keys`` are those of the trained stages, ``setup`` is `Cells.setup`: rows of one folder have one.
     ``extra`` keeps fields that this version does not know.
     """
 
@@ -44,6 +45,7 @@ class Row:
     seconds: float | None = None
     train_seconds: float | None = None
     keys: list[str] = field(default_factory=list)
+    setup: str | None = None
     report: Mapping[str, Any] = field(default_factory=dict)
     test_reads: int | None = None
     error: str | None = None
@@ -69,7 +71,7 @@ class Row:
 _FIELDS = {item.name for item in dataclasses.fields(Row)} - {"extra"}
 _TEXT, _WHOLE, _NUMBER = (str,), (int,), (int, float)
 _KINDS: dict[str, tuple[type, ...]] = {
-    **dict.fromkeys(("arm", "metric", "direction", "task", "error", "correct"), _TEXT),
+    **dict.fromkeys(("arm", "metric", "direction", "task", "setup", "error", "correct"), _TEXT),
     **dict.fromkeys(("n_real", "n_val", "seed", "n_test", "test_reads"), _WHOLE),
     **dict.fromkeys(("fraction", "score", "score_synthetic", "ece", "seconds", "train_seconds"), _NUMBER),
     **dict.fromkeys(("confusion", "keys", "groups", "labels", "hits", "totals"), (list,)),

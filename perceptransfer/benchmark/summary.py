@@ -8,7 +8,7 @@ from typing import Any
 from perceptransfer.benchmark.comparisons import compare
 from perceptransfer.benchmark.curves import area, label_savings, n_to_full, shared_range
 from perceptransfer.benchmark.measured import Grid, Place, gather, missing
-from perceptransfer.benchmark.points import REAL_ONLY, SHUFFLED, SOURCE_ONLY, point
+from perceptransfer.benchmark.points import ALIGNED, REAL_ONLY, SHUFFLED, SOURCE_ONLY, point, real_only
 from perceptransfer.benchmark.rows import Row
 from perceptransfer.metrics.estimate import Estimate
 from perceptransfer.metrics.transfer import best_real_only
@@ -21,7 +21,8 @@ def summarise(rows: Iterable[Row], *, minutes_per_label: Mapping[str, float] | N
 
     A number is ``{"value", "low", "high", "seeds"}``, or has ``value`` ``None`` with a ``reason`` and, when censored,
     ``above`` or ``at_most``. Each arm has ``points`` (one a fraction: score, gap, ratio, gap closed, worst class, ECE,
-    forgetting, negative transfer, tests against source-only and real-only), ``label_savings``, ``n_to`` and ``area``.
+    forgetting, negative transfer, tests against source-only, real-only and alignment alone), ``label_savings``,
+    ``n_to`` and ``area``.
     Equal rows give equal summaries in whatever order and with whatever timings they come.
 
     Raises:
@@ -38,15 +39,14 @@ def _task(grid: Grid, minutes: float | None) -> dict[str, Any]:
     finished = [row for cell in grid.cells.values() for row in cell.rows]
     failed = sum(len(cell.failures) for cell in grid.cells.values())
     oracle, between = _oracle(grid), shared_range(grid)
-    against_source = compare(grid, SOURCE_ONLY)
-    against_real = compare(grid, REAL_ONLY[0])
+    tests = {reference: compare(grid, reference) for reference in (SOURCE_ONLY, real_only(grid), ALIGNED)}
     arms: dict[str, Any] = {}
     for arm in sorted({arm for arm, _ in grid.cells}):
         places = [place for place in sorted(grid.cells) if place[0] == arm]
         arms[arm] = {
             "points": [
                 point(grid, place, oracle, minutes)
-                | {"tests": {SOURCE_ONLY: against_source.get(place), REAL_ONLY[0]: against_real.get(place)}}
+                | {"tests": {reference: found.get(place) for reference, found in tests.items()}}
                 for place in places
             ],
             "label_savings": {} if arm in (*REAL_ONLY, SHUFFLED) else label_savings(grid, arm, REAL_ONLY),

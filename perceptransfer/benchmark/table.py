@@ -156,6 +156,11 @@ def _price(need: Mapping[str, Any], minutes: float | None) -> str:
     return "\u2013"
 
 
+def references(task: Mapping[str, Any]) -> list[str]:
+    """Arms from which `test_table` knows differences."""
+    return list(dict.fromkeys(who for arm in task["arms"].values() for at in arm["points"] for who in at["tests"]))
+
+
 def test_table(task: Mapping[str, Any], reference: str) -> Table:
     """Paired differences from one arm at each fraction, with Holm-corrected p values."""
     fractions = [
@@ -175,7 +180,7 @@ test_table.__test__ = False  # type: ignore[attr-defined]  # keeps pytest from c
 
 
 def _test(arm: Mapping[str, Any], fraction: float, reference: str) -> Any:
-    return next((point["tests"][reference] for point in arm["points"] if point["fraction"] == fraction), None)
+    return next((point["tests"].get(reference) for point in arm["points"] if point["fraction"] == fraction), None)
 
 
 def _test_entry(test: Mapping[str, Any] | None, metric: str) -> Entry:

@@ -70,7 +70,7 @@ def _guarded(work: Any) -> Outcome:
         return Outcome(work())
     except PerceptransferError as error:
         return Outcome({}, error=f"{type(error).__name__}: {error}", fatal=isinstance(error, OutputError))
-    except (RuntimeError, ValueError, MemoryError, ArithmeticError) as error:
+    except Exception as error:
         # A cell that breaks becomes a row with its error; the others go on.
         return Outcome({}, error=f"{type(error).__name__}: {error}")
 

@@ -66,8 +66,8 @@ class TransferData(Configurable):
             labels: number of labels bought, instead of a share.
             val_share: share of the bought labels set aside for selection.
             size: height and width in pixels.
-            synthetic_holdout: share of the synthetic images, by groups where they have some, held out to score the model on
-                its own domain.
+            synthetic_holdout: share of the synthetic images held out to score the model on its own domain; by groups
+                where the images have some.
             leakage: what to do with training images that are copies of test images.
             val_folder: add the real source's ``val`` part to the pool, or leave it out.
             shuffle_labels: permute the bought labels, for the sanity row that must not work.

@@ -60,10 +60,15 @@ class MeanTeacherModule(SelfTrainingModule):
     def __init__(self, *args: Any, teacher: Teacher, **options: Any) -> None:
         super().__init__(*args, **options)
         self.teacher, self.bars = teacher, RunningBars(teacher.threshold)
+        self.last: Batch = {}
         self.stream_weights[MASKED] = self.stream_weights[TARGET]
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        return super().training_step(self.answered(batch), batch_idx)
+        self.last = self.answered(batch)
+        return super().training_step(self.last, batch_idx)
+
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        super().on_train_batch_end(outputs, self.last, batch_idx)  # the same answers: the step alone is judged
 
     def answered(self, batch: Batch) -> Batch:
         """The batch with the teacher's answers, for the student's views."""

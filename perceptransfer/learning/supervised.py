@@ -124,9 +124,7 @@ class SupervisedModule(L.LightningModule):
 
     def weighted(self, losses: Mapping[str, Tensor]) -> Tensor:
         """One scalar of the tasks' losses."""
-        return self.sharing.total(
-            losses, self.model, step=self.step, steps=self.steps, progress=self.progress
-        )
+        return self.sharing.total(losses, self.model, step=self.step, steps=self.steps, progress=self.progress)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         return self.weighted(self.task_losses(self.features_of(batch), self.labelled(batch)))

@@ -16,7 +16,7 @@ from perceptransfer.core.ledger import Ledger
 from perceptransfer.core.seeding import derive_seed
 from perceptransfer.data import Domain, TransferData
 from perceptransfer.learning import Runtime, initial_checkpoint
-from perceptransfer.metrics import TransferReport, seed_scores, transfer_report
+from perceptransfer.metrics import TransferReport, check_validator, seed_scores, transfer_report
 from perceptransfer.models import Encoder
 from perceptransfer.pipeline.evaluate import Evaluation, evaluate
 from perceptransfer.pipeline.provenance import machine, run_provenance
@@ -90,7 +90,7 @@ class Pipeline(Configurable):
         """Take the parts in the order in which they run.
 
         Raises:
-            ConfigError: no task or two tasks of one name.
+            ConfigError: no task, two tasks of one name, or a validator that measures what a stage trains on.
         """
         names = [task.name for task in tasks]
         if not names or len(set(names)) < len(names):
@@ -103,6 +103,9 @@ class Pipeline(Configurable):
             "finetune": finetune,
             "specialize": specialize,
         }
+        if specialize is not None:
+            losses = [stage.loss for stage in (align, self_train) if stage is not None and stage.loss is not None]
+            check_validator(specialize.validator, [type(term).__name__ for loss in losses for term in loss.terms()])
 
     def part(self, kind: type[S]) -> S:
         """The stage of a kind.

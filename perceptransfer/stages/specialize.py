@@ -45,11 +45,11 @@ class Specialize(Stage):
     ) -> None:
         positive(self.name, batch_size=batch_size)
         share(self.name, alpha=alpha)
-        if validator not in VALIDATORS:
+        if validator not in VALIDATORS or validator == "agreement":
             raise ConfigError(
-                f"unknown validator {validator!r}",
+                f"{validator!r} is no validator, or compares with the model before and so cannot judge that one",
                 key="specialize.validator",
-                remedy=f"use one of {', '.join(VALIDATORS)}",
+                remedy=f"use one of {', '.join(name for name in VALIDATORS if name != 'agreement')}",
             )
         self.alpha, self.batch_size, self.validator, self.rollback = alpha, batch_size, validator, rollback
 
@@ -83,13 +83,12 @@ class Specialize(Stage):
             before, reference = evidence
             after, _ = collect(model, judge.name, device, held_out, reference)
             scores = {"before": validators(before), "after": validators(after)}
-            fell = scores["after"][self.validator] < scores["before"][self.validator]
-            report |= {
-                "validator": self.validator,
-                "validators_before": scores["before"],
-                "validators_after": scores["after"],
-                "rolled_back": self.rollback and fell,
-            }
+            judged = [found.get(self.validator) for found in scores.values()]
+            report |= {"validators_before": scores["before"], "validators_after": scores["after"]}
+            if judged[0] is None or judged[1] is None:
+                report["reason"] = f"{self.validator} has no value on these images: kept unjudged"
+            else:
+                report |= {"validator": self.validator, "rolled_back": self.rollback and judged[1] < judged[0]}
         kept = not report["rolled_back"] and change.layers > 0
         result = to_checkpoint(model, checkpoint, {"stage": self.name}) if kept else checkpoint
         return StageResult(result, report)

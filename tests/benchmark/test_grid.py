@@ -18,10 +18,11 @@ from perceptransfer.benchmark.rows import read_rows
 from perceptransfer.core.config import config_of, evolve, fingerprint, instantiate
 from perceptransfer.core.errors import ConfigError, FractionError
 from perceptransfer.core.ledger import Ledger
+from perceptransfer.data import ImageSet
 from perceptransfer.models import Encoder
 from perceptransfer.pipeline import Store
 from perceptransfer.stages import Finetune, Pretrain
-from tests.tiny import tiny_data, tiny_pipeline
+from tests.tiny import FewScanned, tiny_data, tiny_pipeline
 
 WITHOUT_WEIGHTS = [name for name, arm in ARMS.items() if not arm.pretrained]
 FILES = {
@@ -39,6 +40,15 @@ FILES = {
 @pytest.fixture(scope="module")
 def data():
     return tiny_data()
+
+
+class FewerTests(FewScanned):
+    """The same training images, but the first test image is missing."""
+
+    def load(self, size: tuple[int, int]) -> ImageSet:
+        images = super().load(size)
+        first = next(i for i, record in enumerate(images.records) if record.split == "test")
+        return images.take([i for i in range(len(images)) if i != first])
 
 
 def grid_of(data, **changes) -> Grid:
@@ -190,12 +200,28 @@ def test_a_failing_arm_becomes_rows_with_its_error_and_is_tried_again(data, tmp_
     assert len(again) == len(rows)
 
 
-def test_a_folder_of_another_configuration_is_refused_and_left_alone(finished: Path, data) -> None:
-    before = (finished / "results.jsonl").read_bytes()
-    other = grid_of(data, pipeline=tiny_pipeline(pretrain=Pretrain(steps=7, batch_size=16)))
-    with pytest.raises(ConfigError, match="another configuration"):
-        RealFractionBenchmark(other, finished, command="x").run(quiet=True)
-    assert (finished / "results.jsonl").read_bytes() == before
+@pytest.mark.parametrize("changes", [{}, {"seeds": [9]}, {"arms": ["E"], "seeds": [9]}])
+@pytest.mark.parametrize("other", ["pipeline", "test"])
+def test_a_folder_of_another_set_up_is_refused_and_left_alone(
+    finished: Path, data, other: str, changes: dict[str, list[int]]
+) -> None:
+    before = {name: (finished / name).read_bytes() for name in ("results.jsonl", "run.json", "ledger.jsonl")}
+    set_up = {
+        "pipeline": {"pipeline": tiny_pipeline(pretrain=Pretrain(steps=7, batch_size=16))},
+        "test": {"data": tiny_data(real=FewerTests())},  # no stage reads the test
+    }
+    with pytest.raises(ConfigError, match="other images, another pipeline"):
+        RealFractionBenchmark(grid_of(**{"data": data, **set_up[other], **changes}), finished, command="x").run(
+            quiet=True
+        )
+    assert before == {name: (finished / name).read_bytes() for name in before}
+
+
+def test_a_folder_filled_in_parts_names_all_its_arms_and_commands(data, tmp_path: Path) -> None:
+    for arm in ("A", "D"):
+        RealFractionBenchmark(grid_of(data, arms=[arm], seeds=[0]), tmp_path, command=f"make {arm}").run(quiet=True)
+    run = json.loads((tmp_path / "run.json").read_text())
+    assert list(run["arms"]) == ["A", "D"] and run["command"].splitlines() == ["make A", "make D"]
 
 
 def test_the_sanity_row_sees_the_same_images_with_permuted_labels(data) -> None:

@@ -235,8 +235,9 @@ def test_two_metrics_in_one_task_are_refused():
 
 def test_two_test_sets_in_one_cell_are_refused(make_row):
     row = make_row("I", 0.0, 1)
-    with pytest.raises(DataError, match="different test sets"):
-        summarise([make_row("I", 0.0, 0), dataclasses.replace(row, correct=row.correct[:-1], labels=None)])
+    for other in (dataclasses.replace(row, correct=row.correct[:-1], labels=None), dataclasses.replace(row, setup="b")):
+        with pytest.raises(DataError, match="trained or tested on different data"):
+            summarise([make_row("I", 0.0, 0), other])
 
 
 def test_without_real_only_at_all_labels_there_is_a_reason(make_rows):

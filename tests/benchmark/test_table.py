@@ -207,5 +207,5 @@ def test_headline_judges_the_sanity_row(make_rows, make_row, score, said):
     assert said in headline(task)[-1]
     arm = task["arms"]["S"]
     assert arm["points"][0]["negative_transfer"] is None and arm["label_savings"] == {}
-    assert arm["points"][0]["tests"] == {"D": None, "A": None}
+    assert arm["points"][0]["tests"] == {"D": None, "A": None, "G": None}
     assert speaker(task) == "I"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import jsonargparse
@@ -219,6 +220,30 @@ def test_unusable_arguments(synthetic: Path, real: Path) -> None:
         TransferData(str(synthetic), str(real), size=(16, 16), synthetic_holdout=1.0).prepare(0)
     with pytest.raises(DataError, match=r"synthetic_holdout[\s\S]*remedy"):
         TransferData(str(synthetic), str(real), size=(16, 16), synthetic_holdout=0.99).prepare(0)
+
+
+class Scenes(ImageSource):
+    """Digits of which ``views`` in a row show one scene."""
+
+    def __init__(self, views: int) -> None:
+        self.views = views
+
+    def load(self, size: tuple[int, int]) -> ImageSet:
+        given = FontDigits(count=200).load(size)
+        order = np.random.default_rng(0).permutation(len(given))
+        records = [replace(given.records[j], group=f"scene {i // self.views}") for i, j in enumerate(order)]
+        return ImageSet(records, given.classes, given.size, pixels=given.images(order))
+
+
+@pytest.mark.parametrize(("views", "by"), [(4, "group"), (1, "image"), (100, "image")])
+def test_no_scene_is_on_both_sides_of_the_synthetic_hold_out(views: int, by: str) -> None:
+    domains = TransferData(Scenes(views), ScannedDigits()).prepare(0)
+    assert domains.facts["synthetic_held_out_by"] == by
+    held_out, rest = (set(domains[role].groups) for role in ("synthetic_val", "synthetic"))
+    assert (
+        10 <= len(domains["synthetic_val"]) <= 30 and len(domains["synthetic_val"]) + len(domains["synthetic"]) == 200
+    )
+    assert not held_out & rest or views == 100, "where two scenes hold everything there is no other way"
 
 
 def test_embedded_digits() -> None:

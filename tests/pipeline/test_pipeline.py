@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from perceptransfer.alignment import CORAL, MCC, MMD
+from perceptransfer.alignment import CORAL, MCC, MMD, InformationMaximization, Sum
 from perceptransfer.core.checkpoint import Checkpoint
 from perceptransfer.core.config import evolve
 from perceptransfer.core.errors import ConfigError, TestDomainError
@@ -18,7 +18,7 @@ from perceptransfer.core.ledger import Ledger
 from perceptransfer.core.phase import phase
 from perceptransfer.learning import Runtime
 from perceptransfer.pipeline import Pipeline, Store, evaluate
-from perceptransfer.stages import Align, Finetune, Pretrain, SelfTrain
+from perceptransfer.stages import Align, Finetune, Pretrain, SelfTrain, Specialize
 from tests.tiny import tiny_data, tiny_pipeline
 
 CPU = Runtime(accelerator="cpu")
@@ -201,3 +201,10 @@ def test_a_missing_part_is_named() -> None:
     assert isinstance(pipeline.part(Finetune), Finetune)
     with pytest.raises(ConfigError, match=r"pipeline\.self_train"):
         pipeline.part(SelfTrain)
+
+
+def test_a_validator_that_measures_what_a_stage_trains_on_is_refused() -> None:
+    align = Align(steps=3, batch_size=16, loss=Sum([MMD(), InformationMaximization()]))
+    with pytest.raises(ConfigError, match="InformationMaximization was trained on"):
+        tiny_pipeline(align=align, specialize=Specialize(validator="im"))
+    tiny_pipeline(align=align, specialize=Specialize(validator="class_ami"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -14,12 +14,12 @@ from perceptransfer.core.config import config_of, fingerprint, identity_of, inst
 from perceptransfer.core.errors import ConfigError
 from perceptransfer.data import FontDigits, ImageSet, ImageSource, TransferData
 from perceptransfer.data.targets import Targets
-from perceptransfer.learning import Runtime, initial_checkpoint
+from perceptransfer.learning import Runtime, Teacher, initial_checkpoint
 from perceptransfer.models import Encoder
 from perceptransfer.pipeline import Pipeline
 from perceptransfer.stages import Align, Finetune, Pretrain, SelfTrain
 from perceptransfer.tasks import Classification, Segmentation
-from perceptransfer.weighting import PCGrad, Static, Uncertainty, weightings
+from perceptransfer.weighting import FAMO, PCGrad, Static, Uncertainty, weightings
 from tests.tiny import CPU, FewScanned
 
 TASKS = [Classification(10), Segmentation(2, width=4)]
@@ -43,6 +43,26 @@ class Inked(ImageSource):
 @pytest.fixture(scope="module")
 def domains():
     return TransferData(synthetic=Inked(), real=Inked(FewScanned()), real_fraction=0.2).prepare(0)
+
+
+class Judged(FAMO):
+    """Keeps the losses before and after each step."""
+
+    seen: ClassVar[list[tuple[torch.Tensor, torch.Tensor]]] = []
+
+    def after_step(self, losses: torch.Tensor) -> None:
+        self.seen.append((self.before.clone(), losses.clone()))
+        super().after_step(losses)
+
+
+class Clock(Static):
+    """Keeps the progress at each step."""
+
+    seen: ClassVar[list[float]] = []
+
+    def forward(self, losses: Any, *, progress: float) -> torch.Tensor:
+        self.seen.append(progress)
+        return super().forward(losses, progress=progress)
 
 
 def run(stage: Any, domains: Any, runtime: Runtime = CPU):
@@ -76,6 +96,22 @@ def test_every_stage_with_every_method(stage: Any, name: str, domains: Any) -> N
         assert run(stage, domains).checkpoint.state_hash() == one.checkpoint.state_hash(), "the default"
     if name == "Uncertainty" and stage.name == "finetune":
         assert report["weights"]["class"]["first"] == 1.0 != report["weights"]["class"]["last"]
+
+
+def test_famo_judges_a_step_by_the_answers_that_it_was_trained_on(domains: Any) -> None:
+    Judged.seen.clear()
+    teacher = Teacher(threshold=0.0, mask_ratio=0.5)
+    run(SelfTrain(rounds=1, steps=3, batch_size=8, lr=1e-9, teacher=teacher, weighting=Judged()), domains)
+    assert len(Judged.seen) == 3
+    for before, after in Judged.seen:  # at this rate nothing moves
+        torch.testing.assert_close(before, after, rtol=1e-4, atol=1e-4)
+
+
+def test_a_training_in_rounds_is_one_run(domains: Any) -> None:
+    Clock.seen.clear()
+    stage = Finetune(steps=6, head_steps=2, batch_size=8, pseudo_weight=1, rounds=2, weighting=Clock())
+    run(stage, domains)
+    assert Clock.seen == pytest.approx([i / 6 for i in range(6)])
 
 
 def test_what_was_stored_before_keeps_its_identity() -> None:

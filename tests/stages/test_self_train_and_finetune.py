@@ -8,6 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from perceptransfer.core.errors import ConfigError
 from perceptransfer.learning import choose_pseudo_labels
 from perceptransfer.stages import Finetune, SelfTrain, Specialize
 from perceptransfer.stages.finetune import _without
@@ -114,6 +115,15 @@ def test_rollback_returns_the_incoming_weights_exactly_when_the_validator_falls(
         fell = report["validators_after"][validator] < report["validators_before"][validator]
         assert report["rolled_back"] is fell
         assert (result.checkpoint.state_hash() == start.checkpoint.state_hash()) is fell
+
+
+def test_a_validator_without_a_value_leaves_the_change_unjudged(domains, start) -> None:
+    stage = Specialize(batch_size=32, validator="source_accuracy")
+    result = stage.run(start.checkpoint, {"device": domains["device"]}, seed=0, runtime=CPU)
+    assert "kept unjudged" in result.report["reason"] and result.report["rolled_back"] is False
+    assert result.checkpoint.state_hash() != start.checkpoint.state_hash()
+    with pytest.raises(ConfigError, match="compares with the model before"):
+        Specialize(validator="agreement")
 
 
 def test_what_is_not_a_real_label_counts_less_the_more_real_labels_there_are(domains) -> None:
