@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -68,13 +69,18 @@ class Annotated(FileSource):
     def identity_extra(self) -> Mapping[str, Any]:
         """Digest of description, rows and of every file that a row names, because the path itself does not count."""
         if self._content is None:
-            names = [
-                DESCRIPTION,
-                ROWS,
-                *(str(row[key]) for row in self._rows() for key in ("file", *KINDS[:2]) if key in row),
-            ]
-            self._content = digest([[name, sha256_file(self.path / name)] for name in names])
+            rows = self._rows()
+            names = [ROWS, *(str(row[key]) for row in rows for key in ("file", *KINDS[:2]) if key in row)]
+            hashes = [[name, sha256_file(self.path / name)] for name in names]
+            self._content = digest([[DESCRIPTION, self._description_hash()], *hashes])
         return {"content": self._content}
+
+    def _description_hash(self) -> str:
+        """That of the file as it was without the note of who rendered it: of pictures, their own hashes tell all."""
+        about = json.loads((self.path / DESCRIPTION).read_text(encoding="utf-8"))
+        if about.pop("rendering", None) is None:
+            return sha256_file(self.path / DESCRIPTION)
+        return hashlib.sha256((json.dumps(about, indent=1) + "\n").encode()).hexdigest()
 
     def load(self, size: tuple[int, int]) -> ImageSet:
         """Read all images and labels.

@@ -41,6 +41,8 @@ class BlenderProc(Configurable):
         limit_s: how long one picture may take.
     """
 
+    NOT_IDENTITY = frozenset({"python", "recycle", "limit_s"})
+
     def __init__(
         self, python: str | None = None, samples: int = 16, bounces: int = 2, recycle: int = 1000, limit_s: float = 600
     ) -> None:

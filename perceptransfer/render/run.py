@@ -74,7 +74,7 @@ def render(
     """
     if count < 1 or workers < 1 or not (only is None or only >= 0):
         raise ConfigError("needs at least one sample and one worker", key="count", remedy="give --count 1 or more")
-    begin(folder, scene, seed)
+    begin(folder, scene, seed, engine, options)
     wanted = range(count) if only is None else [only]
     missing = [sample for sample in wanted if not is_complete(folder, sample)]
     scenes: dict[int, list[int]] = {}

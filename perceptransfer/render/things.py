@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from perceptransfer.core.errors import ConfigError
+from perceptransfer.core.files import sha256_file
 from perceptransfer.render.camera import matrix4
 from perceptransfer.render.distributions import Number
 from perceptransfer.render.draws import Draws, Ranges
@@ -140,6 +143,7 @@ class MeshThing(Thing):
     (x, y, z) about which half a turn leaves the looks as they are.
     """
 
+    NOT_IDENTITY = frozenset({"path"})
     keypoint_flip = None  # the mirror image of an object is another object
 
     def __init__(
@@ -166,6 +170,10 @@ class MeshThing(Thing):
         self._shape = Mesh(path, unit_m)
         self._vertex_colours = vertex_colours
         self._symmetries = tuple(_turn(axis, 180) for axis in half_turn_axes)
+
+    def identity_extra(self) -> Mapping[str, Any]:
+        """The mesh's content."""
+        return {"mesh": sha256_file(Path(self._shape.path))}
 
     def make(self, draws: Draws) -> Made:
         material = replace(self.surface.sample(draws.under("surface")), vertex_colours=self._vertex_colours)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,15 +16,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from perceptransfer.core.config import fingerprint
 from perceptransfer.core.errors import ConfigError, OutputError, RenderError
 from perceptransfer.core.files import sha256_file
 from perceptransfer.data import Annotated
 from perceptransfer.data.manifest import Manifest
+from perceptransfer.render.engines import engine_identity
 from perceptransfer.render.optics import Crops, Viewpoint
 from perceptransfer.render.raycast import Raycaster
 from perceptransfer.render.run import render
 from perceptransfer.render.sensor import develop
-from perceptransfer.render.writer import is_complete, rows
+from perceptransfer.render.surfaces import Backdrop
+from perceptransfer.render.writer import begin, is_complete, rows
 from tests.scenes import small_table
 
 ROOT = Path(__file__).parents[2]
@@ -32,8 +36,11 @@ COUNT = 10  # two whole scenes of four, and half a third
 
 
 def tree(folder: Path) -> dict[str, str]:
-    """Hash of every file by relative name."""
-    return {str(p.relative_to(folder)): sha256_file(p) for p in sorted(folder.rglob("*")) if p.is_file()}
+    """Hash of every file by relative name, less the note of the engine."""
+    found = {str(p.relative_to(folder)): sha256_file(p) for p in sorted(folder.rglob("*")) if p.is_file()}
+    about = json.loads((folder / "dataset.json").read_text())
+    del about["rendering"]
+    return {**found, "dataset.json": json.dumps(about)}
 
 
 @pytest.fixture(scope="module")
@@ -153,11 +160,43 @@ def test_another_scene_or_seed_does_not_mix(whole: Path, tmp_path: Path) -> None
     for scene, seed in ((small_table(), 6), (small_table(size=32), 5)):
         with pytest.raises(ConfigError, match="another scene or seed"):
             render(scene, whole, COUNT, seed=seed)
+    for how in ({"options": {**FAST, "smooth": True}}, {"engine": "tests.scenes.Slow", "options": {"seconds": 0}}):
+        with pytest.raises(ConfigError, match="another scene or seed, engine"):
+            render(small_table(), whole, COUNT, seed=5, **how)  # type: ignore[arg-type]
     (tmp_path / "notes.txt").touch()
     with pytest.raises(ConfigError, match="holds no set"):
         render(small_table(), tmp_path, 1)
     with pytest.raises(ConfigError, match="at least one"):
         render(small_table(), tmp_path / "new", 0)
+
+
+def test_the_making_of_a_set_is_noted_and_is_no_part_of_its_identity(whole: Path, tmp_path: Path) -> None:
+    about = json.loads((whole / "dataset.json").read_text())
+    assert about["rendering"].items() >= {"engine": "raycast", "options": FAST}.items()
+    for name in tree(whole):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).symlink_to(whole / name)
+    (tmp_path / "dataset.json").unlink()
+    del about["rendering"]
+    (tmp_path / "dataset.json").write_text(json.dumps(about, indent=1) + "\n")
+    assert fingerprint(Annotated(str(tmp_path))) == fingerprint(Annotated(str(whole)))
+
+
+def test_options_that_change_no_picture_and_defaults_are_no_other_making() -> None:
+    plain = engine_identity("blenderproc", {})
+    assert plain == engine_identity("blenderproc", {"python": "blender", "recycle": 3, "limit_s": 9.0, "samples": 16})
+    assert plain["options"] == {"samples": 16, "bounces": 2}
+
+
+def test_files_of_a_scene_count_by_their_content_wherever_they_lie(whole: Path, tmp_path: Path) -> None:
+    for place in ("a", "b", "c"):
+        shutil.copytree(whole / "images", tmp_path / place)
+    scenes = {place: small_table(backdrop=Backdrop(photos=str(tmp_path / place))) for place in ("a", "b", "c")}
+    begin(tmp_path / "s", scenes["a"], 0)
+    begin(tmp_path / "s", scenes["b"], 0)
+    shutil.copyfile(tmp_path / "c" / "000001.png", tmp_path / "c" / "000002.png")
+    with pytest.raises(ConfigError, match="file of the scene"):
+        begin(tmp_path / "s", scenes["c"], 0)
 
 
 def failing(how: str, flag: Path | None = None) -> dict[str, Any]:
@@ -223,7 +262,7 @@ def test_a_killed_parent_leaves_a_set_that_is_continued(whole: Path, tmp_path: P
     parent.wait()
     there = len(list(rows(folder)))
     assert 3 <= there < COUNT and not (folder / "annotations.jsonl").exists()
-    render(small_table(), folder, COUNT, seed=5, options=FAST)
+    render(small_table(), folder, COUNT, seed=5, engine="tests.scenes.Slow", options={"seconds": 0.0})
     # A worker that outlived its parent by one sample writes the same bytes, and its temporary file vanishes with it.
     time.sleep(0.5)
     assert tree(folder) == tree(whole)
