@@ -21,12 +21,14 @@ from perceptransfer.core.errors import ConfigError, OutputError, RenderError
 from perceptransfer.core.files import sha256_file
 from perceptransfer.data import Annotated
 from perceptransfer.data.manifest import Manifest
+from perceptransfer.render import run
 from perceptransfer.render.engines import engine_identity
 from perceptransfer.render.optics import Crops, Viewpoint
 from perceptransfer.render.raycast import Raycaster
 from perceptransfer.render.run import render
 from perceptransfer.render.sensor import develop
 from perceptransfer.render.surfaces import Backdrop
+from perceptransfer.render.work import Job
 from perceptransfer.render.writer import begin, is_complete, rows
 from tests.scenes import small_table
 
@@ -168,6 +170,8 @@ def test_another_scene_or_seed_does_not_mix(whole: Path, tmp_path: Path) -> None
         render(small_table(), tmp_path, 1)
     with pytest.raises(ConfigError, match="at least one"):
         render(small_table(), tmp_path / "new", 0)
+    with pytest.raises(ConfigError, match="--recycle 1 or more"):
+        render(small_table(), tmp_path / "new", 1, recycle=0)
 
 
 def test_the_making_of_a_set_is_noted_and_is_no_part_of_its_identity(whole: Path, tmp_path: Path) -> None:
@@ -210,6 +214,38 @@ def test_a_worker_that_dies_once_loses_nothing(whole: Path, tmp_path: Path, how:
     render(small_table(), tmp_path / "s", COUNT, seed=5, workers=2, **failing(how, flag))
     assert flag.exists(), "nothing failed"
     assert tree(tmp_path / "s") == tree(whole)
+
+
+def die_when_idle(monkeypatch: pytest.MonkeyPatch, which: set[int]) -> list[int]:
+    """Let some of the workers, by number, die after they said that they are idle; grows with each worker started."""
+    start, started = run._start, list[int]()
+
+    def once(job: Job) -> run._Worker:
+        one = start(job)
+        if len(started) in which:
+            assert one.pipe.poll(60)
+            one.process.kill()
+            one.process.join()
+        started.append(len(started))
+        return one
+
+    monkeypatch.setattr(run, "_start", once)
+    return started
+
+
+def test_workers_that_die_between_samples_lose_nothing(
+    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = die_when_idle(monkeypatch, {0, 2, 4})
+    render(small_table(), tmp_path / "s", COUNT, seed=5, recycle=1, options=FAST)
+    assert len(started) == 6 and tree(tmp_path / "s") == tree(whole)
+
+
+def test_workers_that_all_die_before_a_sample_end_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started = die_when_idle(monkeypatch, set(range(9)))
+    with pytest.raises(RenderError, match="3 times before its first"):
+        render(small_table(), tmp_path / "s", COUNT, seed=5, options=FAST)
+    assert len(started) == 3
 
 
 def test_a_worker_that_hangs_is_replaced(whole: Path, tmp_path: Path) -> None:
