@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from perceptransfer.core.config import digest, identity_of
 from perceptransfer.core.errors import ConfigError, DataError, ImageError
-from perceptransfer.core.files import sha256_file, write_atomic
+from perceptransfer.core.files import output_errors, sha256_file, write_atomic
 from perceptransfer.render.engines import engine_identity
 from perceptransfer.render.executor import Rendered
 from perceptransfer.render.labels import class_mask, row_of
@@ -24,6 +25,7 @@ from perceptransfer.render.sensor import develop
 
 DEPTH_SCALE = 1e-4  # metres a step; 16 bits reach 6.5 m, further in larger steps
 PARTS = ("mask", "instances", "depth", "normals")
+BESIDE = ("dataset.json", "annotations.jsonl", "manifest.json", "statistics.json", "sheet.png", "coco.json", "bop")
 FOLDERS = {"file": "images", "mask": "masks", **{name: name for name in PARTS[1:]}}
 
 
@@ -45,6 +47,7 @@ def begin(
     made_by = engine_identity(engine, options or {})
     about["rendering"] = {**made_by, "fingerprint": digest([identity_of(scene), seed, made_by])}
     path = folder / "dataset.json"
+    _sweep(folder)
     if path.exists():
         try:
             old = json.loads(path.read_text())["rendering"]["fingerprint"]
@@ -61,9 +64,18 @@ def begin(
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise ConfigError("is there already and holds no set", where=folder, remedy="name a new folder")
         write_atomic(path, json.dumps(about, indent=1) + "\n")
-    for name in (*FOLDERS.values(), "labels"):
-        for left in (folder / name).glob(".*"):
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what a killed run was writing; of files beside the samples those of known names only."""
+    with output_errors(folder):
+        for left in [it for name in (*FOLDERS.values(), "labels") for it in (folder / name).glob(".*")]:
             left.unlink(missing_ok=True)
+        for left in [it for name in BESIDE for it in folder.glob(f".{name}.*")]:
+            if left.is_dir() and not left.is_symlink():
+                shutil.rmtree(left)
+            else:
+                left.unlink(missing_ok=True)
 
 
 def write_sample(folder: Path, scene: Scene, plan: ScenePlan, view: View, seen: Rendered) -> None:

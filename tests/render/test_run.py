@@ -203,6 +203,19 @@ def test_files_of_a_scene_count_by_their_content_wherever_they_lie(whole: Path, 
         begin(tmp_path / "s", scenes["c"], 0)
 
 
+def test_what_a_kill_left_beside_the_samples_neither_blocks_nor_stays(whole: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "s"
+    folder.mkdir()
+    (folder / ".dataset.json.abc").write_text("{")
+    render(small_table(), folder, 3, seed=5, options=FAST)
+    for name in ("annotations.jsonl", "manifest.json", "statistics.json", "sheet.png", "coco.json"):
+        (folder / f".{name}.x1").touch()
+    (folder / ".bop.writing-x" / "train").mkdir(parents=True)
+    (folder / ".own.notes").touch()
+    render(small_table(), folder, COUNT, seed=5, options=FAST)
+    assert tree(folder).keys() - tree(whole).keys() == {".own.notes"} and not (folder / ".bop.writing-x").exists()
+
+
 def failing(how: str, flag: Path | None = None) -> dict[str, Any]:
     options = {"sample": 5, "how": how, "flag": None if flag is None else str(flag)}
     return {"engine": "tests.scenes.Failing", "options": options}
