@@ -197,3 +197,13 @@ def test_a_table_needs_objects() -> None:
         small_table(objects={})
     with pytest.raises(ConfigError, match="closeness"):
         small_table(closeness=1.0)
+
+
+def test_a_hand_that_reaches_behind_the_camera_is_refused_with_the_remedy() -> None:
+    scene = read_scene(
+        ROOT / "datasets" / "procedural_hand" / "scene.yaml",
+        {"viewpoint.distance_m": [0.02, 0.03], "crops.min_visible_share": 0.0},
+    )
+    with pytest.raises(ConfigError, match="behind the camera") as caught:
+        [scene.sample(0, index) for index in range(20)]
+    assert caught.value.key == "distance_m" and "viewpoint.distance_m" in str(caught.value.remedy)
