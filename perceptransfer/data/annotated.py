@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -15,7 +16,7 @@ from perceptransfer.core.config import digest
 from perceptransfer.core.errors import ConfigError, DataError
 from perceptransfer.core.features import DEPTH, KEYPOINTS, MASK
 from perceptransfer.core.files import sha256_file
-from perceptransfer.data.crop import crop_map, crop_points, whole
+from perceptransfer.data.crop import crop_map, crop_points, hide_outside, whole
 from perceptransfer.data.files import FileSource
 from perceptransfer.data.image_set import ImageSet
 from perceptransfer.data.images import WHITE, one_of
@@ -38,7 +39,7 @@ class Annotated(FileSource):
     is, 0 elsewhere. ``class_map`` renames classes before anything else, as class → class or class → list of classes,
     and drops those that it does not name. ``test_share`` puts that share of a set without splits into the test, whole
     groups at a time, by a fixed seed. Images are squashed to the data's size, labels with them: masks and depth by the
-    nearest pixel.
+    nearest pixel. Keypoints out of the picture count as not labelled.
     """
 
     NOT_IDENTITY = FileSource.NOT_IDENTITY
@@ -86,14 +87,22 @@ class Annotated(FileSource):
         """Read all images and labels.
 
         Raises:
-            DataError: missing or damaged description or rows, labels that do not fit their image, no image left.
+            DataError: missing or damaged description or rows, a file in two rows, a class that the description does not
+                name, labels that do not fit their image, no image left.
             ImageError: an unreadable image, unless quarantined.
             ConfigError: a class map that names classes which are not there.
         """
-        about, rows = self._about(), self._rows()
+        about, every = self._about(), self._rows()
+        rows = every
         if self.class_map is not None:
             about, rows = self._renamed(about, rows, self.class_map)
         classes = [str(name) for name in (about["classes"] if self.chosen is None else self.chosen)]
+        strange = sorted({str(row["label"]) for row in rows} - set(classes)) if self.chosen is None else []
+        if strange:
+            raise DataError(
+                f"does not name the classes {strange} of rows in {ROWS}", where=self.path / DESCRIPTION, key="classes",
+                remedy="name them there, or choose classes",
+            )  # fmt: skip
         rows = [
             row for row in rows if row["label"] in classes and (self.split is None or row.get("split") in self.split)
         ]
@@ -105,7 +114,9 @@ class Annotated(FileSource):
         if self.test_share and all(entry.split is None for entry in entries):
             entries = split_up(entries, groups or [entry.name for entry in entries], self.test_share, 0)
         images = self.image_set(entries, classes, groups, size, grey=self.grey)
-        by_name = {str(row["file"]): row for row in rows}
+        by_name = {
+            str(row["file"]): row for row in every
+        }  # with the labels that the masks have, not those of class_map
         return images.with_targets(self._targets(about, [by_name[r.name] for r in images.records], size))
 
     def _renamed(
@@ -150,6 +161,9 @@ class Annotated(FileSource):
                 rows.append({**row, "file": row["file"], "label": row["label"]})
             except (ValueError, KeyError, TypeError) as error:
                 raise DataError(f"line {number} is damaged ({error})", where=path, remedy="write it again") from error
+        twice = [name for name, count in Counter(str(row["file"]) for row in rows).items() if count > 1]
+        if twice:
+            raise DataError(f"{twice[0]} stands in two rows", where=path, key="file", remedy="leave one row an image")
         return rows
 
     def _targets(self, about: Mapping[str, Any], rows: Sequence[Row], size: tuple[int, int]) -> Targets:
@@ -161,7 +175,7 @@ class Annotated(FileSource):
             if lacking:
                 raise DataError(f"{len(lacking)} rows have no {key}, first {lacking[0]}", where=self.path, key=key)
             if key == KEYPOINTS:
-                arrays[key] = _keypoints(rows, sizes, size, self.path)
+                arrays[key] = _keypoints(rows, sizes, size, len(about.get("keypoint_names") or ()), self.path)
             else:
                 arrays[key] = np.stack([self._map(key, row, of, size) for row, of in zip(rows, sizes, strict=True)])
         names = {key: tuple(about.get(key) or ()) for key in ("mask_classes", "keypoint_names", "keypoint_flip")}
@@ -209,20 +223,26 @@ class Annotated(FileSource):
 
 
 def _keypoints(
-    rows: Sequence[Row], sizes: Sequence[tuple[int, int]], size: tuple[int, int], where: Path
+    rows: Sequence[Row], sizes: Sequence[tuple[int, int]], size: tuple[int, int], count: int, where: Path
 ) -> NDArray[np.float32]:
+    """``[n, A, K, 3]``; ``count`` is K if the description names keypoints, else 0."""
     found = []
     for row, of in zip(rows, sizes, strict=True):
         try:
             points = np.array(row[KEYPOINTS], dtype=np.float64)
         except (TypeError, ValueError):
             points = np.zeros(0)
-        if points.ndim != 3 or points.shape[2] != 3:
+        if points.ndim != 3 or points.shape[2] != 3 or not np.isin(points[..., 2], (0, 1, 2)).all():
             raise DataError(
-                f"keypoints of {row['file']} are no [A][K][x, y, v]", where=where / ROWS, key=KEYPOINTS,
-                remedy="write the set again",
+                f"keypoints of {row['file']} are no [A][K][x, y, v] with v = 0, 1 or 2", where=where / ROWS,
+                key=KEYPOINTS, remedy="write the set again",
             )  # fmt: skip
-        found.append(crop_points(points, whole(of), size))
+        if points.shape[1] != (count or points.shape[1]):
+            raise DataError(
+                f"{row['file']} has {points.shape[1]} keypoints, {DESCRIPTION} names {count}", where=where / ROWS,
+                key=KEYPOINTS, remedy="give every row all of them, v = 0 where one is not labelled",
+            )  # fmt: skip
+        found.append(hide_outside(crop_points(points, whole(of), size), size))
     most = max(points.shape[0] for points in found)
     counts = {points.shape[1] for points in found}
     if len(counts) > 1:

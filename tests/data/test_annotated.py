@@ -173,7 +173,22 @@ DAMAGE: list[tuple[Callable[[Path], object], str]] = [
         r"000003\.png are no \[A\]\[K\]\[x, y, v\]",
     ),
     (lambda f: edit(f, lambda rows: rows[3].update(keypoints=[[[1, 2]], [[1]]])), r"are no \[A\]\[K\]\[x, y, v\]"),
-    (lambda f: edit(f, lambda rows: rows[3].update(keypoints=[[[1, 2, 2]]])), r"images have \[1, 9\] keypoints"),
+    (
+        lambda f: edit(f, lambda rows: rows[3].update(keypoints=[[[1, 2, 2]]])),
+        r"000003\.png has 1 keypoints, dataset\.json names 9",
+    ),
+    (
+        lambda f: edit(f, lambda rows: rows[3].update(keypoints=[[[1, 2, 3]] * 9])),
+        r"000003\.png are no .* v = 0, 1 or 2",
+    ),
+    (
+        lambda f: edit(f, lambda rows: rows.append({**rows[3], "label": "can"})),
+        r"annotations\.jsonl: images/000003\.png stands in two rows",
+    ),
+    (
+        lambda f: edit(f, lambda rows: rows[3].update(label="cube")),
+        r"dataset\.json: does not name the classes \['cube'\]",
+    ),
     (
         lambda f: edit(f, lambda rows: rows[3].update(keypoints=[[[float("nan"), 2, 2]] * 9])),
         r"keypoints of images/000003\.png holds NaN",
@@ -242,6 +257,26 @@ def test_classes_are_joined_and_dropped(made: Path) -> None:
     assert [images.classes[i] for i in images.labels] == ["can" if r["label"] == "can" else "round" for r in kept]
     np.testing.assert_array_equal(images.targets.arrays["mask"][0], np.asarray(Image.open(made / kept[0]["mask"])))
     assert fingerprint(source) != fingerprint(Annotated(str(made)))
+
+
+def test_own_class_masks_show_the_class_before_it_was_renamed(made: Path) -> None:
+    """A swap of names is the worst case: every mask would be that of another object."""
+    swap = {"ball": "can", "can": "ball"}
+    plain, swapped = (
+        Annotated(str(made), mask="label", classes=["ball", "can"], class_map=names).load(SIZE)
+        for names in (None, swap)
+    )
+    assert [swapped.classes[i] for i in swapped.labels] == [swap[plain.classes[i]] for i in plain.labels]
+    assert swapped.targets.digest() == plain.targets.digest()
+    joined = Annotated(str(made), mask="label", class_map={"round": ["ball", "can"]}).load(SIZE)
+    assert joined.targets.digest() == plain.targets.digest()
+
+
+def test_keypoints_out_of_the_picture_are_not_labelled(folder: Path) -> None:
+    points = [[[float(x), 2.0, 2] for x in (-1, 0, 23, 24, 30, 5, 6, 7, 8)]]
+    edit(folder, lambda rows: rows[3].update(keypoints=points))
+    found = by_name(Annotated(str(folder)).load(SIZE), "keypoints")["images/000003.png"]
+    assert found[0, :, 2].tolist() == [0, 2, 2, 0, 0, 2, 2, 2, 2]
 
 
 def test_a_class_map_of_an_absent_class_is_refused(made: Path) -> None:
