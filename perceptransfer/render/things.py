@@ -26,6 +26,7 @@ Floats = NDArray[np.float64]
 CORNERS = tuple("".join(signs) for signs in itertools.product("-+", repeat=3))
 BOX_KEYPOINTS = ("centre", *(f"corner {signs}" for signs in CORNERS))
 """Signs of x, y and z."""
+EXTENT_M = (0.001, 10.0)  # of a mesh's longest side; beyond it is a wrong unit rather than such a thing on a table
 
 
 @dataclass(frozen=True)
@@ -141,6 +142,11 @@ class MeshThing(Thing):
     Its keypoints are its origin, then ``points`` vertices: the one farthest from their mean, then each the farthest
     from those before. ``unit_m`` is the length of one unit of the file in metres; ``half_turn_axes`` name the axes
     (x, y, z) about which half a turn leaves the looks as they are.
+
+    Raises:
+        ConfigError: an unknown axis, a mesh that ``unit_m`` makes larger or smaller than `EXTENT_M`, more points than
+            the mesh has.
+        DataError: the mesh cannot be read, is empty, or has no vertex colours.
     """
 
     NOT_IDENTITY = frozenset({"path"})
@@ -162,6 +168,7 @@ class MeshThing(Thing):
             raise ConfigError(f"{half_turn_axes!r} names no axes", key="half_turn_axes", remedy="write x, y, z or yz")
         self.keypoint_names = ("origin", *(f"vertex {i}" for i in range(points)))
         vertices = read_ply(Path(path), colours=vertex_colours).vertices * unit_m
+        self._check(path, vertices, points)
         self._keypoints = (
             _vector(np.zeros(3)),
             *(_vector(point) for point in farthest(vertices, points, vertices.mean(0))),
@@ -170,6 +177,16 @@ class MeshThing(Thing):
         self._shape = Mesh(path, unit_m)
         self._vertex_colours = vertex_colours
         self._symmetries = tuple(_turn(axis, 180) for axis in half_turn_axes)
+
+    def _check(self, path: str, vertices: Floats, points: int) -> None:
+        extent, most = float(np.ptp(vertices, axis=0).max()), len(np.unique(vertices, axis=0))
+        if not EXTENT_M[0] <= extent <= EXTENT_M[1]:
+            raise ConfigError(
+                f"the mesh would be {extent:.3g} m large", where=path, key="unit_m",
+                remedy="give the length of one unit of the file in metres: 0.001 for millimetres",
+            )  # fmt: skip
+        if not 1 <= points <= most:
+            raise ConfigError(f"the mesh has {most} points", where=path, key="points", remedy=f"give 1 to {most}")
 
     def identity_extra(self) -> Mapping[str, Any]:
         """The mesh's content."""
