@@ -72,7 +72,7 @@ class MeshTable(Table):
     ) -> None:
         folder = Path(models).expanduser()
         if not folder.is_dir():
-            raise DataError("no such folder of meshes", where=folder, key="models", remedy="--set models=FOLDER")
+            raise DataError("no such folder of meshes", where=folder, key="models", remedy="--set+ models=FOLDER")
         things: dict[str, Thing] = {name: file.thing(folder) for name, file in objects.items()}
         super().__init__(
             things, viewpoint, crops, rotation, spread_m, closeness, distractors, distractor_count, table, table_m,

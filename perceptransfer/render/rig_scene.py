@@ -95,7 +95,7 @@ class RigHand(Hand):
     ) -> None:
         path = Path(model).expanduser()
         if not path.is_file():
-            raise DataError("no such model of a hand", where=path, key="model", remedy="--set model=FILE.blend")
+            raise DataError("no such model of a hand", where=path, key="model", remedy="--set+ model=FILE.blend")
         super().__init__(
             classes, viewpoint, crops, None, skin or Surface(patterns=["plain"]), scale, palm_share, left_share,
             turn_deg, pitch_deg, roll_deg, backdrop, lighting, sensor, origin, licence,
