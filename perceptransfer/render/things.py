@@ -48,6 +48,8 @@ class Thing(Ranges):
         0,
         *(1 + CORNERS.index({"-": "+", "+": "-"}[s[0]] + s[1:]) for s in CORNERS),
     )
+    turns = True
+    """Whether it is turned when it is put into a scene; False where its keypoints could not be told from a picture."""
 
     def __init__(self, surface: Surface | None = None) -> None:
         self.surface = surface or Surface()
@@ -64,6 +66,8 @@ class Thing(Ranges):
 
 class Ball(Thing):
     """A sphere. Its corners are those of the upright cube around it, known up to quarter turns."""
+
+    turns = False
 
     def __init__(self, radius_m: Number = (0.02, 0.05), surface: Surface | None = None) -> None:
         super().__init__(surface)
