@@ -11,7 +11,7 @@ import pytest
 from perceptransfer.core.config import digest
 from perceptransfer.core.errors import DataError, TestDomainError
 from perceptransfer.core.phase import phase
-from perceptransfer.data import Domain, ImageSet, TestDomain, union
+from perceptransfer.data import Domain, ImageSet, TestDomain
 from perceptransfer.data.targets import IGNORE, Targets, joined
 from tests.shapes import CLASSES, FLIP, Shapes, shapes_data
 
@@ -221,14 +221,6 @@ def test_fingerprints_of_images_with_classes_alone_are_those_of_earlier_versions
     # Written down with the version before dense labels: stored results of that version stay valid.
     assert Domain("labeled", images, None, [0, 1]).fingerprint.startswith("287199c77e737866")
     assert Domain("unlabeled", images).fingerprint.startswith("24f29dd788197090")
-
-
-def test_a_union_joins_targets(shapes: ImageSet) -> None:
-    whole = domain(shapes)
-    both = union("train", [whole.subset([3]), whole.subset([0, 7])])
-    for key in ("mask", "depth", "keypoints"):
-        np.testing.assert_array_equal(both.target(key), shapes.targets.arrays[key][[3, 0, 7]])
-    assert not union("train", [whole, Domain("labeled", shapes, [0], [0])]).targets
 
 
 def test_pseudo_labels_may_bring_targets(shapes: ImageSet) -> None:
