@@ -15,9 +15,8 @@ from numpy.typing import NDArray
 from perceptransfer.core.config import digest
 from perceptransfer.core.errors import ConfigError, DataError
 from perceptransfer.core.features import DEPTH, KEYPOINTS, MASK
-from perceptransfer.core.files import sha256_file
 from perceptransfer.data.crop import crop_map, crop_points, hide_outside, whole
-from perceptransfer.data.files import FileSource
+from perceptransfer.data.files import FileSource, content_hash
 from perceptransfer.data.image_set import ImageSet
 from perceptransfer.data.images import WHITE, one_of
 from perceptransfer.data.label_files import image_size, read_map, split_up
@@ -68,19 +67,23 @@ class Annotated(FileSource):
         self.chosen, self.kinds, self.split, self.count, self.grey = classes, labels, split, count, grey
 
     def identity_extra(self) -> Mapping[str, Any]:
-        """Digest of description, rows and of every file that a row names, because the path itself does not count."""
+        """Digest of description, rows and of every file that a row names, because the path itself does not count.
+
+        Raises:
+            DataError: one of them is missing, or description or rows are damaged.
+        """
         if self._content is None:
             rows = self._rows()
             names = [ROWS, *(str(row[key]) for row in rows for key in ("file", *KINDS[:2]) if key in row)]
-            hashes = [[name, sha256_file(self.path / name)] for name in names]
+            hashes = [[name, content_hash(self.path / name)] for name in names]
             self._content = digest([[DESCRIPTION, self._description_hash()], *hashes])
         return {"content": self._content}
 
     def _description_hash(self) -> str:
         """That of the file as it was without the note of who rendered it: of pictures, their own hashes tell all."""
-        about = json.loads((self.path / DESCRIPTION).read_text(encoding="utf-8"))
+        about = dict(self._about())
         if about.pop("rendering", None) is None:
-            return sha256_file(self.path / DESCRIPTION)
+            return content_hash(self.path / DESCRIPTION)
         return hashlib.sha256((json.dumps(about, indent=1) + "\n").encode()).hexdigest()
 
     def load(self, size: tuple[int, int]) -> ImageSet:

@@ -248,6 +248,13 @@ def test_identity_is_that_of_rows_and_files_wherever_they_lie(folder: Path, tmp_
     assert len({before, changed, fingerprint(Annotated(str(moved)))}) == 3
 
 
+@pytest.mark.parametrize("name", ["images/000003.png", "masks/000003.png", "dataset.json", "annotations.jsonl"])
+def test_a_set_that_lacks_a_file_has_no_identity(folder: Path, name: str) -> None:
+    (folder / name).unlink()
+    with pytest.raises(DataError, match=name):
+        fingerprint(Annotated(str(folder)))
+
+
 def test_classes_are_joined_and_dropped(made: Path) -> None:
     source = Annotated(str(made), class_map={"round": ["ball", "pill"], "can": "can"})
     images, rows = source.load(SIZE), rows_of(made)
