@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from perceptransfer.core.config import digest
 from perceptransfer.core.errors import ConfigError, DataError
 from perceptransfer.core.features import DEPTH, KEYPOINTS, MASK
-from perceptransfer.data.crop import crop_map, crop_points, hide_outside, whole
+from perceptransfer.data.annotation_rows import DESCRIPTION, ROWS, Row, read_keypoints, read_rows
+from perceptransfer.data.crop import crop_map, whole
 from perceptransfer.data.files import FileSource, content_hash
 from perceptransfer.data.image_set import ImageSet
 from perceptransfer.data.images import WHITE, one_of
@@ -23,9 +21,8 @@ from perceptransfer.data.label_files import image_size, read_map, split_up
 from perceptransfer.data.layout import Entry, map_classes
 from perceptransfer.data.targets import IGNORE, Array, Targets
 
-DESCRIPTION, ROWS, FORMAT = "dataset.json", "annotations.jsonl", 1
+FORMAT = 1
 KINDS = (MASK, DEPTH, KEYPOINTS)
-Row = Mapping[str, Any]
 
 
 class Annotated(FileSource):
@@ -73,7 +70,7 @@ class Annotated(FileSource):
             DataError: one of them is missing, or description or rows are damaged.
         """
         if self._content is None:
-            rows = self._rows()
+            rows = read_rows(self.path)
             names = [ROWS, *(str(row[key]) for row in rows for key in ("file", *KINDS[:2]) if key in row)]
             hashes = [[name, content_hash(self.path / name)] for name in names]
             self._content = digest([[DESCRIPTION, self._description_hash()], *hashes])
@@ -95,7 +92,7 @@ class Annotated(FileSource):
             ImageError: an unreadable image, unless quarantined.
             ConfigError: a class map that names classes which are not there.
         """
-        about, every = self._about(), self._rows()
+        about, every = self._about(), read_rows(self.path)
         rows = every
         if self.class_map is not None:
             about, rows = self._renamed(about, rows, self.class_map)
@@ -152,23 +149,6 @@ class Annotated(FileSource):
             ) from error
         return dict(about)
 
-    def _rows(self) -> list[Row]:
-        path, rows = self.path / ROWS, list[Row]()
-        try:
-            lines = path.read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise DataError(f"cannot be read ({error})", where=path, remedy="finish the rendering first") from error
-        for number, line in enumerate(lines, start=1):
-            try:
-                row = json.loads(line)
-                rows.append({**row, "file": row["file"], "label": row["label"]})
-            except (ValueError, KeyError, TypeError) as error:
-                raise DataError(f"line {number} is damaged ({error})", where=path, remedy="write it again") from error
-        twice = [name for name, count in Counter(str(row["file"]) for row in rows).items() if count > 1]
-        if twice:
-            raise DataError(f"{twice[0]} stands in two rows", where=path, key="file", remedy="leave one row an image")
-        return rows
-
     def _targets(self, about: Mapping[str, Any], rows: Sequence[Row], size: tuple[int, int]) -> Targets:
         kinds = self.kinds if self.kinds is not None else [key for key in KINDS if all(key in row for row in rows)]
         arrays: dict[str, Array] = {}
@@ -178,7 +158,7 @@ class Annotated(FileSource):
             if lacking:
                 raise DataError(f"{len(lacking)} rows have no {key}, first {lacking[0]}", where=self.path, key=key)
             if key == KEYPOINTS:
-                arrays[key] = _keypoints(rows, sizes, size, len(about.get("keypoint_names") or ()), self.path)
+                arrays[key] = read_keypoints(rows, sizes, size, len(about.get("keypoint_names") or ()), self.path)
             else:
                 arrays[key] = np.stack([self._map(key, row, of, size) for row, of in zip(rows, sizes, strict=True)])
         names = {key: tuple(about.get(key) or ()) for key in ("mask_classes", "keypoint_names", "keypoint_flip")}
@@ -223,31 +203,3 @@ class Annotated(FileSource):
         if key == DEPTH:
             values = values * np.float32(self._depth_scale(row))
         return crop_map(values.astype(np.uint8 if key == MASK else np.float32), whole(of), size, 0)
-
-
-def _keypoints(
-    rows: Sequence[Row], sizes: Sequence[tuple[int, int]], size: tuple[int, int], count: int, where: Path
-) -> NDArray[np.float32]:
-    """``[n, A, K, 3]``; ``count`` is K if the description names keypoints, else 0."""
-    found = []
-    for row, of in zip(rows, sizes, strict=True):
-        try:
-            points = np.array(row[KEYPOINTS], dtype=np.float64)
-        except (TypeError, ValueError):
-            points = np.zeros(0)
-        if points.ndim != 3 or points.shape[2] != 3 or not np.isin(points[..., 2], (0, 1, 2)).all():
-            raise DataError(
-                f"keypoints of {row['file']} are no [A][K][x, y, v] with v = 0, 1 or 2", where=where / ROWS,
-                key=KEYPOINTS, remedy="write the set again",
-            )  # fmt: skip
-        if points.shape[1] != (count or points.shape[1]):
-            raise DataError(
-                f"{row['file']} has {points.shape[1]} keypoints, {DESCRIPTION} names {count}", where=where / ROWS,
-                key=KEYPOINTS, remedy="give every row all of them, v = 0 where one is not labelled",
-            )  # fmt: skip
-        found.append(hide_outside(crop_points(points, whole(of), size), size))
-    most = max(points.shape[0] for points in found)
-    counts = {points.shape[1] for points in found}
-    if len(counts) > 1:
-        raise DataError(f"images have {sorted(counts)} keypoints", where=where, key=KEYPOINTS)
-    return np.stack([np.pad(points, ((0, most - len(points)), (0, 0), (0, 0))) for points in found])
