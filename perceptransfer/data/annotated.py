@@ -161,11 +161,12 @@ class Annotated(FileSource):
                 arrays[key] = read_keypoints(rows, sizes, size, len(about.get("keypoint_names") or ()), self.path)
             else:
                 arrays[key] = np.stack([self._map(key, row, of, size) for row, of in zip(rows, sizes, strict=True)])
-        names = {key: tuple(about.get(key) or ()) for key in ("mask_classes", "keypoint_names", "keypoint_flip")}
+        names = {key: tuple(about.get(key) or ()) for key in ("mask_classes", "keypoint_names")}
+        flip = about.get("keypoint_flip", ())
         if self.mask == "label" and MASK in arrays:
             arrays[MASK] = self._own(arrays[MASK], [str(row["label"]) for row in rows], names["mask_classes"])
             names["mask_classes"] = ("background", "object")
-        return Targets(arrays, **names)
+        return Targets(arrays, **names, keypoint_flip=None if flip is None else tuple(flip))
 
     def _own(self, masks: Array, labels: Sequence[str], names: Sequence[str]) -> Array:
         """1 where the mask shows the image's own class, 0 elsewhere; ignored pixels stay ignored."""

@@ -30,13 +30,14 @@ class Targets:
     several), of which those not used have v = 0 throughout.
 
     ``mask_classes`` and ``keypoint_names`` name indices; ``keypoint_flip`` is the permutation of keypoints under
-    mirroring (left and right change places), empty where none is needed.
+    mirroring (left and right change places), empty where none is needed, ``None`` where the mirror image is no such
+    object, so that it has no keypoints.
     """
 
     arrays: Mapping[str, Array] = field(default_factory=dict)
     mask_classes: tuple[str, ...] = ()
     keypoint_names: tuple[str, ...] = ()
-    keypoint_flip: tuple[int, ...] = ()
+    keypoint_flip: tuple[int, ...] | None = ()
 
     def __bool__(self) -> bool:
         return bool(self.arrays)
@@ -92,7 +93,8 @@ class Targets:
     def digest(self) -> str:
         """Identity of all values and names."""
         hashes = {key: hashlib.sha256(np.ascontiguousarray(a).tobytes()).hexdigest() for key, a in self.arrays.items()}
-        return digest([hashes, list(self.mask_classes), list(self.keypoint_names), list(self.keypoint_flip)])
+        flip = None if self.keypoint_flip is None else list(self.keypoint_flip)
+        return digest([hashes, list(self.mask_classes), list(self.keypoint_names), flip])
 
 
 def _refuse(wrong: Array, what: str, remedy: str, key: str, where: str, names: Sequence[str]) -> NoReturn:

@@ -255,6 +255,17 @@ def test_a_set_that_lacks_a_file_has_no_identity(folder: Path, name: str) -> Non
         fingerprint(Annotated(str(folder)))
 
 
+@pytest.mark.parametrize(("told", "expected"), [(None, None), ([], ()), ([*range(1, 9), 0], (*range(1, 9), 0))])
+def test_mirroring_is_read_and_survives_the_way_through_coco(
+    folder: Path, told: list[int] | None, expected: tuple[int, ...] | None
+) -> None:
+    about = json.loads((folder / "dataset.json").read_text())
+    (folder / "dataset.json").write_text(json.dumps({**about, "keypoint_flip": told}))
+    assert Annotated(str(folder)).load(SIZE).targets.keypoint_flip == expected
+    coco = Coco(str(folder), str(export_coco.export(folder)), crop="none", smallest=0.0)
+    assert coco.load(SIZE).targets.keypoint_flip == expected
+
+
 def test_classes_are_joined_and_dropped(made: Path) -> None:
     source = Annotated(str(made), class_map={"round": ["ball", "pill"], "can": "can"})
     images, rows = source.load(SIZE), rows_of(made)

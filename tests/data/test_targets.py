@@ -228,3 +228,12 @@ def test_pseudo_labels_may_bring_targets(shapes: ImageSet) -> None:
     assert len(pseudo.target("mask")) == 2
     with pytest.raises(DataError, match="pseudo: mask is"):
         Domain("unlabeled", shapes).with_labels([0, 1], [2, 3], targets=shapes.targets)
+
+
+def test_no_mirror_image_is_another_meaning_than_none_needed() -> None:
+    values = arrays()
+    plain, none = Targets(values), Targets(values, keypoint_flip=None)
+    none.check(3, SIZE)
+    assert none.take([0]).keypoint_flip is None and plain.digest() != none.digest()
+    with pytest.raises(DataError, match="different meaning"):
+        joined([plain, none], "x")

@@ -59,6 +59,7 @@ def test_one_scene_gives_a_picture_of_every_object(models: Path) -> None:
     assert np.allclose(bodies["glue"].symmetries[0], np.diag([-1, -1, 1, 1]))
     assert all(body.material.vertex_colours for body in bodies.values())
     assert scene.plan_of(0, 19) == plan.only(19)
+    assert scene.describe()["keypoint_flip"] is None  # a mirrored ape is no ape
 
 
 def test_the_scene_survives_as_configuration(models: Path) -> None:
