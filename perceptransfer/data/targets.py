@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn
 
 import numpy as np
@@ -106,13 +106,14 @@ def _refuse(wrong: Array, what: str, remedy: str, key: str, where: str, names: S
 def joined(parts: Sequence[Targets], where: str) -> Targets:
     """Labels of several sets laid end to end; kinds that not all of them have are left out.
 
-    Keypoint labellings are padded to the largest number of equivalents.
+    Keypoint labellings are padded to the largest number of equivalents. If some keypoints must not be mirrored and the
+    others say nothing of mirroring, none may be.
 
     Raises:
         DataError: other names or another number of keypoints.
     """
     kinds = set.intersection(*(set(part.arrays) for part in parts)) if parts else set()
-    names = {(part.mask_classes, part.keypoint_names, part.keypoint_flip) for part in parts}
+    names = {(part.mask_classes, part.keypoint_names, part.keypoint_flip or None) for part in parts}
     if kinds and len(names) > 1:
         raise DataError(f"labels of different meaning cannot be joined: {sorted(map(str, names))}", where=where)
     arrays = {}
@@ -122,4 +123,7 @@ def joined(parts: Sequence[Targets], where: str) -> Targets:
             most = max(v.shape[1] for v in values)
             values = [np.pad(v, ((0, 0), (0, most - v.shape[1]), (0, 0), (0, 0))) for v in values]
         arrays[key] = np.concatenate(values)
-    return parts[0].replace(arrays) if kinds else Targets()
+    if not kinds:
+        return Targets()
+    flip = None if any(part.keypoint_flip is None for part in parts) else parts[0].keypoint_flip
+    return replace(parts[0], arrays=arrays, keypoint_flip=flip)

@@ -235,5 +235,6 @@ def test_no_mirror_image_is_another_meaning_than_none_needed() -> None:
     plain, none = Targets(values), Targets(values, keypoint_flip=None)
     none.check(3, SIZE)
     assert none.take([0]).keypoint_flip is None and plain.digest() != none.digest()
+    assert joined([plain, none], "x").keypoint_flip is None and joined([plain, plain], "x").keypoint_flip == ()
     with pytest.raises(DataError, match="different meaning"):
-        joined([plain, none], "x")
+        joined([Targets(values, keypoint_flip=FLIP), none], "x")
