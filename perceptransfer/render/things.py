@@ -67,6 +67,7 @@ class Thing(Ranges):
 class Ball(Thing):
     """A sphere. Its corners are those of the upright cube around it, known up to quarter turns."""
 
+    VERSION = 2  # 1 was turned
     turns = False
 
     def __init__(self, radius_m: Number = (0.02, 0.05), surface: Surface | None = None) -> None:
