@@ -36,6 +36,8 @@ def small_table(size: int = 24, **options: object) -> Table:
 class Slow(Configurable):
     """The ray-caster, waiting before each view."""
 
+    NOT_IDENTITY = frozenset({"seconds"})
+
     def __init__(self, seconds: float) -> None:
         self.seconds, self.inner = seconds, Raycaster(smooth=False, shadow_rays=0)
 

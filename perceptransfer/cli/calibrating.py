@@ -136,7 +136,7 @@ def _light(
     changes: dict[str, Any],
 ) -> tuple[Light, SensorRanges, str, str]:
     """Light, the ranges to start from, the text to put the new ones into, and what there is to say."""
-    start = read_sensor(scene)
+    start = read_sensor(scene, changes)
     text = scene.read_text(encoding="utf-8")
     if synthetic is None:
         return draw_light(read_scene(scene, changes), count, seed, engine, options), start, text, ""

@@ -39,7 +39,8 @@ def render(
         output: Folder of the set: images, masks, depth, normals, annotations.jsonl, manifest.json, sheet.png.
         count: Number of images; a larger number continues a finished set.
         workers: Rendering processes; the images do not depend on their number.
-        seed: Seed of the set; image k depends on the scene file, the seed and k alone.
+        seed: Seed of the set; image k depends on the scene file, the files that it names, the engine, its options, the
+            seed and k alone.
         only: Number of the one image to be rendered.
         engine: raycast, blenderproc, or the import path of a renderer.
         options: Arguments of the renderer.

@@ -20,7 +20,6 @@ from perceptransfer.data.combine import GrayscaleSource as GrayscaleSource
 from perceptransfer.data.digits import FontDigits as FontDigits
 from perceptransfer.data.digits import ScannedDigits as ScannedDigits
 from perceptransfer.data.domain import Domain as Domain
-from perceptransfer.data.domain import union as union
 from perceptransfer.data.domain_set import DomainSet as DomainSet
 from perceptransfer.data.fast import small_views as small_views
 from perceptransfer.data.folder import Folder as Folder

@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from perceptransfer.core.config import digest
 from perceptransfer.core.errors import ConfigError, DataError
 from perceptransfer.core.features import DEPTH, KEYPOINTS, MASK
-from perceptransfer.core.files import sha256_file
-from perceptransfer.data.crop import crop_map, crop_points, whole
-from perceptransfer.data.files import FileSource
+from perceptransfer.data.annotation_rows import DESCRIPTION, ROWS, Row, read_keypoints, read_rows
+from perceptransfer.data.crop import crop_map, whole
+from perceptransfer.data.files import FileSource, content_hash
 from perceptransfer.data.image_set import ImageSet
 from perceptransfer.data.images import WHITE, one_of
 from perceptransfer.data.label_files import image_size, read_map, split_up
 from perceptransfer.data.layout import Entry, map_classes
 from perceptransfer.data.targets import IGNORE, Array, Targets
 
-DESCRIPTION, ROWS, FORMAT = "dataset.json", "annotations.jsonl", 1
+FORMAT = 1
 KINDS = (MASK, DEPTH, KEYPOINTS)
-Row = Mapping[str, Any]
 
 
 class Annotated(FileSource):
@@ -37,7 +35,7 @@ class Annotated(FileSource):
     is, 0 elsewhere. ``class_map`` renames classes before anything else, as class → class or class → list of classes,
     and drops those that it does not name. ``test_share`` puts that share of a set without splits into the test, whole
     groups at a time, by a fixed seed. Images are squashed to the data's size, labels with them: masks and depth by the
-    nearest pixel.
+    nearest pixel. Keypoints out of the picture count as not labelled.
     """
 
     NOT_IDENTITY = FileSource.NOT_IDENTITY
@@ -66,28 +64,45 @@ class Annotated(FileSource):
         self.chosen, self.kinds, self.split, self.count, self.grey = classes, labels, split, count, grey
 
     def identity_extra(self) -> Mapping[str, Any]:
-        """Digest of description, rows and of every file that a row names, because the path itself does not count."""
+        """Digest of description, rows and of every file that a row names, because the path itself does not count.
+
+        Raises:
+            DataError: one of them is missing, or description or rows are damaged.
+        """
         if self._content is None:
-            names = [
-                DESCRIPTION,
-                ROWS,
-                *(str(row[key]) for row in self._rows() for key in ("file", *KINDS[:2]) if key in row),
-            ]
-            self._content = digest([[name, sha256_file(self.path / name)] for name in names])
+            rows = read_rows(self.path)
+            names = [ROWS, *(str(row[key]) for row in rows for key in ("file", *KINDS[:2]) if key in row)]
+            hashes = [[name, content_hash(self.path / name)] for name in names]
+            self._content = digest([[DESCRIPTION, self._description_hash()], *hashes])
         return {"content": self._content}
+
+    def _description_hash(self) -> str:
+        """That of the file as it was without the note of who rendered it: of pictures, their own hashes tell all."""
+        about = dict(self._about())
+        if about.pop("rendering", None) is None:
+            return content_hash(self.path / DESCRIPTION)
+        return hashlib.sha256((json.dumps(about, indent=1) + "\n").encode()).hexdigest()
 
     def load(self, size: tuple[int, int]) -> ImageSet:
         """Read all images and labels.
 
         Raises:
-            DataError: missing or damaged description or rows, labels that do not fit their image, no image left.
+            DataError: missing or damaged description or rows, a file in two rows, a class that the description does not
+                name, labels that do not fit their image, no image left.
             ImageError: an unreadable image, unless quarantined.
             ConfigError: a class map that names classes which are not there.
         """
-        about, rows = self._about(), self._rows()
+        about, every = self._about(), read_rows(self.path)
+        rows = every
         if self.class_map is not None:
             about, rows = self._renamed(about, rows, self.class_map)
         classes = [str(name) for name in (about["classes"] if self.chosen is None else self.chosen)]
+        strange = sorted({str(row["label"]) for row in rows} - set(classes)) if self.chosen is None else []
+        if strange:
+            raise DataError(
+                f"does not name the classes {strange} of rows in {ROWS}", where=self.path / DESCRIPTION, key="classes",
+                remedy="name them there, or choose classes",
+            )  # fmt: skip
         rows = [
             row for row in rows if row["label"] in classes and (self.split is None or row.get("split") in self.split)
         ]
@@ -99,7 +114,9 @@ class Annotated(FileSource):
         if self.test_share and all(entry.split is None for entry in entries):
             entries = split_up(entries, groups or [entry.name for entry in entries], self.test_share, 0)
         images = self.image_set(entries, classes, groups, size, grey=self.grey)
-        by_name = {str(row["file"]): row for row in rows}
+        by_name = {
+            str(row["file"]): row for row in every
+        }  # with the labels that the masks have, not those of class_map
         return images.with_targets(self._targets(about, [by_name[r.name] for r in images.records], size))
 
     def _renamed(
@@ -132,20 +149,6 @@ class Annotated(FileSource):
             ) from error
         return dict(about)
 
-    def _rows(self) -> list[Row]:
-        path, rows = self.path / ROWS, list[Row]()
-        try:
-            lines = path.read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise DataError(f"cannot be read ({error})", where=path, remedy="finish the rendering first") from error
-        for number, line in enumerate(lines, start=1):
-            try:
-                row = json.loads(line)
-                rows.append({**row, "file": row["file"], "label": row["label"]})
-            except (ValueError, KeyError, TypeError) as error:
-                raise DataError(f"line {number} is damaged ({error})", where=path, remedy="write it again") from error
-        return rows
-
     def _targets(self, about: Mapping[str, Any], rows: Sequence[Row], size: tuple[int, int]) -> Targets:
         kinds = self.kinds if self.kinds is not None else [key for key in KINDS if all(key in row for row in rows)]
         arrays: dict[str, Array] = {}
@@ -155,14 +158,15 @@ class Annotated(FileSource):
             if lacking:
                 raise DataError(f"{len(lacking)} rows have no {key}, first {lacking[0]}", where=self.path, key=key)
             if key == KEYPOINTS:
-                arrays[key] = _keypoints(rows, sizes, size, self.path)
+                arrays[key] = read_keypoints(rows, sizes, size, len(about.get("keypoint_names") or ()), self.path)
             else:
                 arrays[key] = np.stack([self._map(key, row, of, size) for row, of in zip(rows, sizes, strict=True)])
-        names = {key: tuple(about.get(key) or ()) for key in ("mask_classes", "keypoint_names", "keypoint_flip")}
+        names = {key: tuple(about.get(key) or ()) for key in ("mask_classes", "keypoint_names")}
+        flip = about.get("keypoint_flip", ())
         if self.mask == "label" and MASK in arrays:
             arrays[MASK] = self._own(arrays[MASK], [str(row["label"]) for row in rows], names["mask_classes"])
             names["mask_classes"] = ("background", "object")
-        return Targets(arrays, **names)
+        return Targets(arrays, **names, keypoint_flip=None if flip is None else tuple(flip))
 
     def _own(self, masks: Array, labels: Sequence[str], names: Sequence[str]) -> Array:
         """1 where the mask shows the image's own class, 0 elsewhere; ignored pixels stay ignored."""
@@ -200,25 +204,3 @@ class Annotated(FileSource):
         if key == DEPTH:
             values = values * np.float32(self._depth_scale(row))
         return crop_map(values.astype(np.uint8 if key == MASK else np.float32), whole(of), size, 0)
-
-
-def _keypoints(
-    rows: Sequence[Row], sizes: Sequence[tuple[int, int]], size: tuple[int, int], where: Path
-) -> NDArray[np.float32]:
-    found = []
-    for row, of in zip(rows, sizes, strict=True):
-        try:
-            points = np.array(row[KEYPOINTS], dtype=np.float64)
-        except (TypeError, ValueError):
-            points = np.zeros(0)
-        if points.ndim != 3 or points.shape[2] != 3:
-            raise DataError(
-                f"keypoints of {row['file']} are no [A][K][x, y, v]", where=where / ROWS, key=KEYPOINTS,
-                remedy="write the set again",
-            )  # fmt: skip
-        found.append(crop_points(points, whole(of), size))
-    most = max(points.shape[0] for points in found)
-    counts = {points.shape[1] for points in found}
-    if len(counts) > 1:
-        raise DataError(f"images have {sorted(counts)} keypoints", where=where, key=KEYPOINTS)
-    return np.stack([np.pad(points, ((0, most - len(points)), (0, 0), (0, 0))) for points in found])

@@ -160,7 +160,7 @@ def read_arrays(data: bytes, where: str, needed: tuple[str, ...], optional: tupl
 
     Raises:
         ImageError: the file is cut off or no HDF5.
-        DataError: a data set that is needed is not there, or colours are no picture.
+        DataError: a data set that is needed is not there, colours are no picture, or another one is no map.
     """
     import h5py  # of an extra; asked for by the constructor
 
@@ -185,4 +185,15 @@ def read_arrays(data: bytes, where: str, needed: tuple[str, ...], optional: tupl
             f"colours are {image.dtype} {image.shape}, not uint8 [H, W, 3]", where=where, key=COLOURS,
             remedy="write one view a file, without stereo",
         )  # fmt: skip
-    return found
+    return {key: values if key == COLOURS else _flat(values, key, where) for key, values in found.items()}
+
+
+def _flat(values: Array, key: str, where: str) -> Array:
+    """A map ``[H, W]``, also where it was written as ``[H, W, 1]``."""
+    flat = values[..., 0] if values.ndim == 3 and values.shape[2] == 1 else values
+    if flat.ndim != 2 or flat.dtype.kind not in "biuf":
+        raise DataError(
+            f"{key} is {values.dtype} {values.shape}, not one number a pixel", where=where, key=key,
+            remedy="write one view a file, without stereo",
+        )  # fmt: skip
+    return flat

@@ -9,11 +9,10 @@ from typing import Any, Literal
 from perceptransfer.core.config import digest
 from perceptransfer.core.errors import ConfigError, DataError
 from perceptransfer.core.features import KEYPOINTS, MASK
-from perceptransfer.core.files import sha256_file
 from perceptransfer.data.bop_labels import Crop, read_labels, read_points
 from perceptransfer.data.bop_scene import Floats, read_scene
 from perceptransfer.data.crop import CropReader, around, crop_camera, require_margin
-from perceptransfer.data.files import FileSource
+from perceptransfer.data.files import FileSource, content_hash
 from perceptransfer.data.image_set import ImageSet
 from perceptransfer.data.images import WHITE
 from perceptransfer.data.label_files import named_classes, split_up
@@ -80,8 +79,8 @@ class Bop(FileSource):
         """Digest of poses, images, masks and depth of all scenes, and of the files of points and symmetries."""
         if self._content is None:
             files = [path for scene in self._scenes() for path in sorted(scene.rglob("*")) if path.is_file()]
-            more = [sha256_file(path) for path in (self.keypoints, self.models_info) if path is not None]
-            self._content = digest([[[str(p.relative_to(self.path)), sha256_file(p)] for p in files], more])
+            more = [content_hash(path) for path in (self.keypoints, self.models_info) if path is not None]
+            self._content = digest([[[str(p.relative_to(self.path)), content_hash(p)] for p in files], more])
         return {"content": self._content}
 
     def load(self, size: tuple[int, int]) -> ImageSet:

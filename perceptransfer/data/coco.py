@@ -15,7 +15,7 @@ from perceptransfer.core.config import digest
 from perceptransfer.core.errors import ConfigError, DataError, LeakageError
 from perceptransfer.core.features import KEYPOINTS, MASK
 from perceptransfer.core.files import sha256_file
-from perceptransfer.data.coco_file import CocoFile, Thing, mirrored_names, read_coco
+from perceptransfer.data.coco_file import CocoFile, Thing, read_coco
 from perceptransfer.data.crop import Box, CropReader, around, crop_map, crop_points, hide_outside, require_margin, whole
 from perceptransfer.data.files import FileSource, Reader
 from perceptransfer.data.image_set import ImageSet
@@ -44,8 +44,8 @@ class Coco(FileSource):
     background and object; what lies beyond the picture is ignored. ``none`` makes one of each picture that has an
     object: the mask holds background and all classes, smaller objects before larger ones, class and keypoints are those
     of the largest object. Crowds are ignored pixels. Masks are read where every object has a segmentation, keypoints
-    where the categories have one list of names; names that differ in left and right change places under mirroring.
-    Keypoints out of the picture count as not labelled.
+    where the categories have one list of names; under mirroring they change places as ``info.keypoint_flip`` says,
+    or those whose names differ in left and right. Keypoints out of the picture count as not labelled.
     """
 
     NOT_IDENTITY = FileSource.NOT_IDENTITY | {"annotations"}
@@ -175,7 +175,10 @@ class Coco(FileSource):
         if names:
             arrays[KEYPOINTS] = np.stack([_keypoints(it.thing, len(names), box, size) for it, box in pictures])
         mask_classes = ("background", *objects) if MASK in arrays else ()
-        return Targets(arrays, mask_classes, names, mirrored_names(names, self.path))
+        flips = {file.flip(names) for file in {it.file.path: it.file for it, _ in pictures}.values()}
+        if len(flips) > 1:
+            raise DataError("the files disagree on mirrored keypoints", where=self.path, key="info.keypoint_flip")
+        return Targets(arrays, mask_classes, names, flips.pop())
 
     def _mask(self, it: _Picture, class_of: Mapping[str, str], objects: list[str]) -> Array:
         mask = np.zeros(it.of, np.uint8)

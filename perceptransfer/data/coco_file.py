@@ -16,8 +16,14 @@ from perceptransfer.data.label_files import read_json
 from perceptransfer.data.outlines import mask_of
 from perceptransfer.data.targets import Array
 
-SIDE = re.compile(r"(?<![a-z])(left|right)(?![a-z])", re.IGNORECASE)
-OTHER = {"left": "right", "right": "left", "Left": "Right", "Right": "Left", "LEFT": "RIGHT", "RIGHT": "LEFT"}
+# Left and right as a word of their own (left_eye, leftEye, eyeLeft, LEFT EYE) or as a letter (l_eye, eye.L, LEye, eyeL)
+SIDE = re.compile(
+    r"(?<![A-Za-z])(?:left|right)(?![a-z])|(?<![A-Z])(?:Left|Right)(?![a-z])|(?<![A-Za-z])(?:LEFT|RIGHT)(?![A-Za-z])"
+    r"|(?<![A-Za-z0-9])[lrLR](?=[A-Z][a-z]|[^A-Za-z0-9]|$)|(?<=[a-z])[LR](?![A-Za-z0-9])"
+)
+PAIRS = (("left", "right"), ("Left", "Right"), ("LEFT", "RIGHT"), ("l", "r"), ("L", "R"))
+OTHER = {one: other for pair in PAIRS for one, other in (pair, pair[::-1])}
+FLIP = "keypoint_flip"
 
 
 @dataclass(frozen=True)
@@ -56,12 +62,34 @@ class Thing:
 
 @dataclass(frozen=True)
 class CocoFile:
-    """Images (file name, height, width) by id, keypoint names by category, and all objects."""
+    """Images (file name, height, width) by id, keypoint names by category, and all objects.
+
+    ``told`` is what the file says about itself (``info``).
+    """
 
     path: Path
     images: Mapping[Any, tuple[str, int, int]]
     categories: Mapping[str, tuple[str, ...]]
     things: tuple[Thing, ...]
+    told: Mapping[str, Any]
+
+    def flip(self, names: Sequence[str]) -> tuple[int, ...] | None:
+        """``Targets.keypoint_flip`` of keypoints of these names: what ``info`` says, else as the names say.
+
+        Raises:
+            DataError: no permutation of them; a left one without its right one.
+        """
+        if not names or FLIP not in self.told:
+            return mirrored_names(names, self.path)
+        told = self.told[FLIP]
+        if told is None or told == []:
+            return None if told is None else ()
+        if not isinstance(told, list) or sorted(map(repr, told)) != sorted(map(repr, range(len(names)))):
+            raise DataError(
+                f"{told} is no permutation of {len(names)} keypoints", where=self.path, key=f"info.{FLIP}",
+                remedy="write where each keypoint goes under mirroring, or null if the mirror image is no such object",
+            )  # fmt: skip
+        return tuple(told)
 
 
 def read_coco(path: Path) -> CocoFile:
@@ -76,14 +104,14 @@ def read_coco(path: Path) -> CocoFile:
         categories = {
             it["id"]: (str(it["name"]), tuple(map(str, it.get("keypoints", ())))) for it in data["categories"]
         }
-        rows = list(data["annotations"])
+        rows, info = list(data["annotations"]), data.get("info")
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(
             f"is no COCO file of objects ({error!r})", where=path, key="annotations",
             remedy="images need id, file_name, height and width; categories id and name",
         ) from error  # fmt: skip
     things = tuple(_thing(row, number, images, categories, path) for number, row in enumerate(rows))
-    return CocoFile(path, images, dict(categories.values()), things)
+    return CocoFile(path, images, dict(categories.values()), things, info if isinstance(info, dict) else {})
 
 
 def _thing(
@@ -127,17 +155,20 @@ def _points(flat: Any, count: int, place: str, path: Path) -> NDArray[np.float64
 
 
 def mirrored_names(names: Sequence[str], where: Path | None = None) -> tuple[int, ...]:
-    """For each keypoint the one whose name has the words left and right exchanged, or itself; empty where none changes.
+    """For each keypoint the one whose name has left and right exchanged, or itself; empty where none changes.
+
+    Left and right are words or single letters of a longer name.
 
     Raises:
         DataError: a left one without its right one.
     """
     flip = []
     for name in names:
-        other = SIDE.sub(lambda found: OTHER.get(found[0], found[0]), name)
+        other = name if len(name) == 1 else SIDE.sub(lambda found: OTHER[found[0]], name)
         if other not in names:
             raise DataError(
-                f"keypoint {name!r} has no {other!r}", where=where, key="keypoints", remedy="name both sides alike"
-            )
+                f"keypoint {name!r} has no {other!r}", where=where, key="keypoints",
+                remedy=f"name both sides alike, or write the permutation as info.{FLIP}",
+            )  # fmt: skip
         flip.append(list(names).index(other))
     return tuple(flip) if flip != list(range(len(flip))) else ()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -14,7 +12,7 @@ from perceptransfer.core.errors import DataError
 from perceptransfer.core.features import LABEL
 from perceptransfer.data.image_set import ImageSet
 from perceptransfer.data.record import Indices, Pixels
-from perceptransfer.data.targets import Array, Targets, joined
+from perceptransfer.data.targets import Array, Targets
 
 Role = Literal["synthetic", "synthetic_val", "unlabeled", "device", "labeled", "val", "test"]
 
@@ -123,35 +121,3 @@ class Domain:
         """The same images, or those at ``indices``, with other labels (or none), such as a teacher's predictions."""
         kept = self._indices if indices is None else self._indices[np.asarray(indices, dtype=np.int64)]
         return Domain(role, self._images, kept, labels, targets)
-
-
-def union(role: str, domains: Sequence[Domain]) -> Domain:
-    """All images and labels of several domains of the same classes and size, in order.
-
-    Raises:
-        DataError: other classes or sizes, none at all, or a domain without labels.
-        TestDomainError: one of them is the test domain.
-    """
-    if not domains:
-        raise DataError("a union needs at least one domain", where=role)
-    if len({(domain.classes, domain.size) for domain in domains}) > 1:
-        raise DataError(f"domains differ in classes or size: {[(d.role, d.classes, d.size) for d in domains]}")
-    labels = np.concatenate([domain.labels for domain in domains])
-    records = [domain._images.records[int(i)] for domain in domains for i in domain._indices]
-    images = ImageSet(records, domains[0].classes, domains[0].size, read=_Joined(tuple(domains)))
-    return Domain(role, images, None, labels, joined([domain.targets for domain in domains], role))
-
-
-@dataclass(frozen=True)
-class _Joined:
-    """Reads the i-th image of several domains laid end to end."""
-
-    domains: tuple[Domain, ...]
-
-    def __call__(self, index: int) -> Pixels:
-        for domain in self.domains:
-            if index < len(domain):
-                image: Pixels = domain.images([index])[0]
-                return image
-            index -= len(domain)
-        raise IndexError(index)

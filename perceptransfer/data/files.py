@@ -71,6 +71,20 @@ class Reader:
         return replace(self, names=tuple(self.names[i] for i in indices))
 
 
+def content_hash(path: Path) -> str:
+    """SHA-256 of a file that a source is made of.
+
+    Raises:
+        DataError: it is missing or cannot be read.
+    """
+    try:
+        return sha256_file(path)
+    except OSError as error:
+        raise DataError(
+            f"cannot be read ({error.strerror or error})", where=path, remedy="copy the set again, with all its files"
+        ) from error
+
+
 class FileSource(ImageSource):
     """What labelled and unlabelled folders share."""
 
@@ -96,7 +110,7 @@ class FileSource(ImageSource):
     def identity_extra(self) -> Mapping[str, Any]:
         """Digest of all names and contents, because the path itself does not count."""
         if self._content is None:
-            self._content = digest([[name, sha256_file(self.path / name)] for name in image_files(self.path)])
+            self._content = digest([[name, content_hash(self.path / name)] for name in image_files(self.path)])
         return {"content": self._content}
 
     def image_set(

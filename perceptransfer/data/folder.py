@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from perceptransfer.core.errors import ConfigError, DataError, LeakageError
-from perceptransfer.data.files import FileSource
+from perceptransfer.data.files import FileSource, content_hash
 from perceptransfer.data.image_set import ImageSet
 from perceptransfer.data.images import WHITE, ResizeMode, one_of
 from perceptransfer.data.label_files import PARTS
@@ -74,6 +74,11 @@ class Folder(FileSource):
             raise ConfigError("give group_pattern or groups_csv, not both", key="groups_csv")
         if split == "group" and group_pattern is None and groups_csv is None:
             raise ConfigError("a split by group needs group_pattern or groups_csv", key="split")
+
+    def identity_extra(self) -> Mapping[str, Any]:
+        """Digest of all names and contents, and of the table of groups, which decides the split."""
+        extra = super().identity_extra()
+        return extra if self.groups_csv is None else {**extra, "groups": content_hash(self.groups_csv)}
 
     def load(self, size: tuple[int, int]) -> ImageSet:
         """Read all images.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn
 
 import numpy as np
@@ -30,13 +30,14 @@ class Targets:
     several), of which those not used have v = 0 throughout.
 
     ``mask_classes`` and ``keypoint_names`` name indices; ``keypoint_flip`` is the permutation of keypoints under
-    mirroring (left and right change places), empty where none is needed.
+    mirroring (left and right change places), empty where none is needed, ``None`` where the mirror image is no such
+    object, so that it has no keypoints.
     """
 
     arrays: Mapping[str, Array] = field(default_factory=dict)
     mask_classes: tuple[str, ...] = ()
     keypoint_names: tuple[str, ...] = ()
-    keypoint_flip: tuple[int, ...] = ()
+    keypoint_flip: tuple[int, ...] | None = ()
 
     def __bool__(self) -> bool:
         return bool(self.arrays)
@@ -92,7 +93,8 @@ class Targets:
     def digest(self) -> str:
         """Identity of all values and names."""
         hashes = {key: hashlib.sha256(np.ascontiguousarray(a).tobytes()).hexdigest() for key, a in self.arrays.items()}
-        return digest([hashes, list(self.mask_classes), list(self.keypoint_names), list(self.keypoint_flip)])
+        flip = None if self.keypoint_flip is None else list(self.keypoint_flip)
+        return digest([hashes, list(self.mask_classes), list(self.keypoint_names), flip])
 
 
 def _refuse(wrong: Array, what: str, remedy: str, key: str, where: str, names: Sequence[str]) -> NoReturn:
@@ -104,13 +106,14 @@ def _refuse(wrong: Array, what: str, remedy: str, key: str, where: str, names: S
 def joined(parts: Sequence[Targets], where: str) -> Targets:
     """Labels of several sets laid end to end; kinds that not all of them have are left out.
 
-    Keypoint labellings are padded to the largest number of equivalents.
+    Keypoint labellings are padded to the largest number of equivalents. If some keypoints must not be mirrored and the
+    others say nothing of mirroring, none may be.
 
     Raises:
         DataError: other names or another number of keypoints.
     """
     kinds = set.intersection(*(set(part.arrays) for part in parts)) if parts else set()
-    names = {(part.mask_classes, part.keypoint_names, part.keypoint_flip) for part in parts}
+    names = {(part.mask_classes, part.keypoint_names, part.keypoint_flip or None) for part in parts}
     if kinds and len(names) > 1:
         raise DataError(f"labels of different meaning cannot be joined: {sorted(map(str, names))}", where=where)
     arrays = {}
@@ -120,4 +123,7 @@ def joined(parts: Sequence[Targets], where: str) -> Targets:
             most = max(v.shape[1] for v in values)
             values = [np.pad(v, ((0, 0), (0, most - v.shape[1]), (0, 0), (0, 0))) for v in values]
         arrays[key] = np.concatenate(values)
-    return parts[0].replace(arrays) if kinds else Targets()
+    if not kinds:
+        return Targets()
+    flip = None if any(part.keypoint_flip is None for part in parts) else parts[0].keypoint_flip
+    return replace(parts[0], arrays=arrays, keypoint_flip=flip)

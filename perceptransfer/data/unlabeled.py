@@ -16,7 +16,7 @@ from perceptransfer.data.layout import SPLIT_FOLDERS, image_files, require_folde
 from perceptransfer.data.record import Pixels
 
 DESCRIPTIONS = ("annotations.jsonl", "manifest.json", "manifest.yaml", "manifest.yml")
-ABOVE = 2  # folders above the given one that may describe it: SET/images is part of SET
+NEAR = 3  # parts at the end of a folder's path that may name its split: SET/test/rock, SET/test/images/rock
 FEWEST = 8
 
 
@@ -32,7 +32,8 @@ def read_unlabeled(root: Path, size: tuple[int, int] | None = None, count: int =
     """Up to ``count`` images below a folder, cut to ``size`` (H, W; default: that of the first).
 
     Where a manifest, an annotations.jsonl or a folder's name says to which split an image belongs, only ``train`` and
-    images without one are read. Images of one group go into the same half. Labels are not looked at.
+    images without one are read; where several say it, all must say so. Images of one group go into the same half.
+    Labels are not looked at.
 
     Raises:
         TestDomainError: all images belong to a validation or test split.
@@ -41,19 +42,28 @@ def read_unlabeled(root: Path, size: tuple[int, int] | None = None, count: int =
     """
     require_folder(root)
     names = image_files(root)
-    if root.name.lower() in SPLIT_FOLDERS and SPLIT_FOLDERS[root.name.lower()] != "train":
+    if not {_split_of(root.absolute()), _split_of(root.resolve())} <= {"train", None}:
         raise _refused(root)
-    known = dict(_described(root))
+    known: dict[Path, list[Mapping[str, Any]]] = {}
+    for path, about in _described(root):
+        known.setdefault(path, []).append(about)
     chosen, groups = [], []
     for name in names:
-        about = known.get((root / name).resolve(), {})
+        said = known.get((root / name).resolve(), [])
         part = next((SPLIT_FOLDERS[it.lower()] for it in name.split("/")[:-1] if it.lower() in SPLIT_FOLDERS), None)
-        if {about.get("split"), part} <= {"train", None} and about.get("image", True):
+        splits = {part, *(about.get("split") for about in said)}
+        if splits <= {"train", None} and all(about.get("image", True) for about in said):
             chosen.append(name)
-            groups.append(str(about.get("group", name)))
+            groups.append(next((str(about["group"]) for about in said if "group" in about), name))
     if not chosen:
         raise _refused(root)
     return _halves(root, chosen, groups, size, count, seed, len(names) - len(chosen))
+
+
+def _split_of(folder: Path) -> str | None:
+    """The split that the end of a path names; the part nearest to the end counts."""
+    parts = (part.lower() for part in reversed(folder.parts[-NEAR:]))
+    return next((SPLIT_FOLDERS[part] for part in parts if part in SPLIT_FOLDERS), None)
 
 
 def _refused(root: Path) -> TestDomainError:
@@ -92,31 +102,43 @@ def _halves(
 
 
 def _described(root: Path) -> Iterator[tuple[Path, Mapping[str, Any]]]:
-    """Split and group by absolute path, from every description at the folder, below it, or shortly above.
+    """Split and group by absolute path, from every description at the folder or below it, and the nearest above.
 
     Masks and other maps that a description names are marked as no images.
     """
-    below = [path for name in DESCRIPTIONS for path in root.rglob(name)]
-    above = [folder / name for folder in list(root.resolve().parents)[:ABOVE] for name in DESCRIPTIONS]
-    for path in (*above, *below):
-        if not path.is_file():
-            continue
-        try:
-            text = path.read_text(encoding="utf-8")
-            if path.suffix == ".jsonl":
-                rows = [json.loads(line) for line in text.splitlines()]
-            else:
-                files = yaml.safe_load(text).get("files")
-                if not isinstance(files, Mapping):
-                    continue  # some other program's manifest
-                rows = [{"file": name, **row} for name, row in files.items()]
-            for row in rows:
-                folder = path.parent.resolve()
-                yield (folder / row["file"]).resolve(), {key: row[key] for key in ("split", "group") if row.get(key)}
-                for part in ("mask", "instances", "depth", "normals"):
-                    if isinstance(row.get(part), str):
-                        yield (folder / row[part]).resolve(), {"image": False}
-        except (OSError, UnicodeDecodeError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError) as error:
-            raise DataError(
-                f"cannot be read ({error}), so test images cannot be told from others", where=path, remedy="repair it"
-            ) from error
+    for name in DESCRIPTIONS:
+        for path in root.rglob(name):
+            yield from _rows(path)
+    home, inside = Path.home().resolve(), root.resolve()
+    for folder in inside.parents:  # SET/images/rock/camera is part of SET, however deep it lies
+        if folder == home:
+            return
+        found = [row for name in DESCRIPTIONS for row in _rows(folder / name)]
+        yield from found
+        if any(path.is_relative_to(inside) for path, _ in found):
+            return
+
+
+def _rows(path: Path) -> Iterator[tuple[Path, Mapping[str, Any]]]:
+    """What one description says, by absolute path; nothing where it is missing or some other program's."""
+    if not path.is_file():
+        return
+    folder = path.parent.resolve()
+    try:
+        text = path.read_text(encoding="utf-8")
+        if path.suffix == ".jsonl":
+            rows = [json.loads(line) for line in text.splitlines()]
+        else:
+            files = yaml.safe_load(text).get("files")
+            if not isinstance(files, Mapping):
+                return
+            rows = [{"file": name, **row} for name, row in files.items()]
+        for row in rows:
+            yield (folder / row["file"]).resolve(), {key: row[key] for key in ("split", "group") if row.get(key)}
+            for part in ("mask", "instances", "depth", "normals"):
+                if isinstance(row.get(part), str):
+                    yield (folder / row[part]).resolve(), {"image": False}
+    except (OSError, UnicodeDecodeError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError) as error:
+        raise DataError(
+            f"cannot be read ({error}), so test images cannot be told from others", where=path, remedy="repair it"
+        ) from error

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from perceptransfer.core.errors import ConfigError
 from perceptransfer.core.features import DEPTH, KEYPOINTS, MASK
 from perceptransfer.data.record import Pixels
 from perceptransfer.data.targets import IGNORE, Targets
@@ -46,6 +47,9 @@ class View:
         Masks and depth take the nearest pixel; beyond the border, where the picture is only a reflection, masks are
         ignored and depth unknown. Depth keeps its values under magnification. Keypoints move with the picture, those of
         mirrored images change names by ``keypoint_flip``; they may end outside the picture.
+
+        Raises:
+            ConfigError: mirrored images of objects whose mirror image has no keypoints.
         """
         moved: dict[str, NDArray[Any]] = {}
         for key, values in targets.arrays.items():
@@ -75,7 +79,12 @@ class View:
         origin = linear @ self.centre + self.matrix[:, :, 2]
         return np.asarray(np.einsum("nij,npj->npi", linear, flat) + origin[:, None], dtype=np.float64)
 
-    def _keypoints(self, values: NDArray[np.float32], flip: tuple[int, ...]) -> NDArray[np.float32]:
+    def _keypoints(self, values: NDArray[np.float32], flip: tuple[int, ...] | None) -> NDArray[np.float32]:
+        if flip is None and self.mirrored.any():
+            raise ConfigError(
+                "mirror images of these objects have no keypoints", key="flip",
+                remedy="set flip to false, or read the set without keypoints",
+            )  # fmt: skip
         n, labellings, count = values.shape[:3]
         result = values.copy()
         places = self.points(values[..., :2].reshape(n, -1, 2).astype(np.float64))

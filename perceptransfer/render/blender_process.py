@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import selectors
 import subprocess
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
-from perceptransfer.core.errors import DataError, RenderError
+from perceptransfer.core.errors import DataError, OutputError, RenderError
 from perceptransfer.render.blender_env import Launch, remedy
 
 PROTOCOL = 1
@@ -47,7 +48,8 @@ class BlenderProcess:
 
         Raises:
             DataError: the worker cannot do it, however often it is asked.
-            WorkerLostError: there was no answer; the process is gone now.
+            OutputError: the place of its files is full.
+            WorkerLostError: there was no answer, or the system refused the worker something; the process is gone now.
         """
         self.number += 1
         assert self.process.stdin is not None
@@ -61,6 +63,8 @@ class BlenderProcess:
             raise self._lost(f"answered {str(answer)[:200]} to request {self.number}")
         if answer.get("kind") == "memory":
             raise self._lost("ran out of memory")
+        if answer.get("kind") == "system":
+            self._refused(answer)
         if "error" in answer:
             raise DataError(f"Blender cannot draw this plan: {answer['error']}", remedy="correct the scene file")
         return answer
@@ -76,6 +80,15 @@ class BlenderProcess:
                 except OSError:  # a request that was never read
                     continue
         self.selector.close()
+
+    def _refused(self, answer: dict[str, Any]) -> NoReturn:
+        if answer.get("errno") == errno.ENOSPC:
+            raise OutputError(
+                f"the Blender worker cannot write: {answer['error']}",
+                where=answer.get("file"),
+                remedy="free space there (/dev/shm is memory), or take fewer workers",
+            )
+        raise self._lost(f"was refused by the system: {answer['error']}")
 
     def _greet(self) -> None:
         hello = self._next(START_S, START_S, skip=True)  # a Blender tells its version before it runs anything

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from perceptransfer.core.config import Configurable
 from perceptransfer.core.errors import ImageError
+from perceptransfer.core.files import output_errors
 from perceptransfer.render import codec
 from perceptransfer.render.blender_env import launch
 from perceptransfer.render.blender_process import BlenderProcess, WorkerLostError, start
@@ -41,6 +42,8 @@ class BlenderProc(Configurable):
         limit_s: how long one picture may take.
     """
 
+    NOT_IDENTITY = frozenset({"python", "recycle", "limit_s"})
+
     def __init__(
         self, python: str | None = None, samples: int = 16, bounces: int = 2, recycle: int = 1000, limit_s: float = 600
     ) -> None:
@@ -57,6 +60,7 @@ class BlenderProc(Configurable):
         Raises:
             RenderError: no Blender on this machine.
             DataError: the plan cannot be drawn.
+            OutputError: the place of the files between the processes is full.
             WorkerLostError: the process died; the next call starts another one.
         """
         process, folder = self._ready()
@@ -66,7 +70,8 @@ class BlenderProc(Configurable):
             texture = body.material.texture
             if not body.material.vertex_colours and (texture.kind != "plain" or texture.image is not None):
                 tiles[body.instance] = str(folder / f"tile{body.instance}.npy")
-                np.save(tiles[body.instance], _small(tile(body.material.colour, texture)))
+                with output_errors(folder):
+                    np.save(tiles[body.instance], _small(tile(body.material.colour, texture)))
         scene = dataclasses.replace(plan, views=())
         answer = process.ask(plan=json.loads(codec.to_json(scene)), tiles=tiles)
         joints = {int(number): np.array(points) for number, points in answer["keypoints"].items()}

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from perceptransfer.core.errors import ConfigError
 from perceptransfer.render.plan import Camera, Matrix3, Matrix4
 
 Floats = NDArray[np.float64]
@@ -95,8 +96,17 @@ def crop_around(
 
     The rectangle has the shape of ``size``, holds ``margin`` times the points' box, and is moved by ``shift`` times
     its own width and height.
+
+    Raises:
+        ConfigError: a point is not in front of the camera.
     """
-    pixels = project(camera, points)[:, :2]
+    pixels, depth = np.split(project(camera, points), [2], axis=1)
+    if not (depth > 0).all():
+        raise ConfigError(
+            f"a part of the object is {-float(depth.min()):.3g} m behind the camera, there is nothing to cut around",
+            key="distance_m",
+            remedy="move the camera farther away: raise viewpoint.distance_m",
+        )
     low, high = pixels.min(0), pixels.max(0)
     width = margin * max(high[0] - low[0], (high[1] - low[1]) * size[0] / size[1])
     height = width * size[1] / size[0]

@@ -40,7 +40,8 @@ def export(folder: Path) -> Path:
         {"id": i, "name": name, "supercategory": "", "keypoints": about["keypoint_names"], "skeleton": []}
         for i, name in enumerate(names, start=1)
     ]
-    info = {"description": about["origin"], "version": "1.0"}
+    # COCO has no place for it; without it a reader goes by left and right in the names.
+    info = {"description": about["origin"], "version": "1.0", "keypoint_flip": about["keypoint_flip"]}
     licences = [{"id": 1, "name": about["licence"], "url": ""}]
     data = {
         "info": info, "licenses": licences, "images": images, "annotations": annotations, "categories": categories,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from perceptransfer.core.config import Configurable
 from perceptransfer.core.errors import DataError
@@ -16,6 +18,8 @@ from perceptransfer.render.things import MeshThing, Thing
 
 class MeshFile(Configurable):
     """Arguments of `MeshThing`, the path relative to the folder of the meshes."""
+
+    NOT_IDENTITY = frozenset({"path"})
 
     def __init__(
         self,
@@ -45,6 +49,8 @@ class MeshTable(Table):
         DataError: the folder or a mesh is missing, a mesh is empty or has no vertex colours.
     """
 
+    NOT_IDENTITY = frozenset({"models"})
+
     def __init__(
         self,
         models: str,
@@ -66,9 +72,13 @@ class MeshTable(Table):
     ) -> None:
         folder = Path(models).expanduser()
         if not folder.is_dir():
-            raise DataError("no such folder of meshes", where=folder, key="models", remedy="--set models=FOLDER")
+            raise DataError("no such folder of meshes", where=folder, key="models", remedy="--set+ models=FOLDER")
         things: dict[str, Thing] = {name: file.thing(folder) for name, file in objects.items()}
         super().__init__(
             things, viewpoint, crops, rotation, spread_m, closeness, distractors, distractor_count, table, table_m,
             backdrop, lighting, sensor, origin, licence,
         )  # fmt: skip
+
+    def identity_extra(self) -> Mapping[str, Any]:
+        """Contents of the meshes, wherever they lie."""
+        return {name: dict(thing.identity_extra()) for name, thing in self.objects.items()}

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from perceptransfer.core.errors import DataError
+from perceptransfer.core.files import sha256_file
 from perceptransfer.render.camera import matrix4
 from perceptransfer.render.distributions import Number
 from perceptransfer.render.draws import Draws, Ranges
 from perceptransfer.render.hand_scene import Hand
 from perceptransfer.render.optics import Crops, Lighting, SensorRanges, Viewpoint
 from perceptransfer.render.plan import Body, Capsule, Capsules, Fit, Matrix4, RiggedHand, ScenePlan, View
-from perceptransfer.render.surfaces import Backdrop, Surface
+from perceptransfer.render.surfaces import PICTURES, Backdrop, Surface
 
 # Fingers along z, palm towards y and thumb towards -x in the model; fingers along y and back towards z in `hand`.
 HAND_FROM_MODEL = np.array([[1.0, 0, 0, 0], [0, 0, 1, 0], [0, -1, 0, 0], [0, 0, 0, 1]])
@@ -66,6 +69,8 @@ class RigHand(Hand):
         DataError: the model is missing.
     """
 
+    NOT_IDENTITY = frozenset({"model"})
+
     def __init__(
         self,
         model: str,
@@ -90,13 +95,19 @@ class RigHand(Hand):
     ) -> None:
         path = Path(model).expanduser()
         if not path.is_file():
-            raise DataError("no such model of a hand", where=path, key="model", remedy="--set model=FILE.blend")
+            raise DataError("no such model of a hand", where=path, key="model", remedy="--set+ model=FILE.blend")
         super().__init__(
             classes, viewpoint, crops, None, skin or Surface(patterns=["plain"]), scale, palm_share, left_share,
             turn_deg, pitch_deg, roll_deg, backdrop, lighting, sensor, origin, licence,
         )  # fmt: skip
         self._numbers(**self.ranges, sleeve_share=sleeve_share)
         self.model, self.bones, self.sleeve = str(path), bones or RigFingers(), sleeve or Surface()
+
+    def identity_extra(self) -> Mapping[str, Any]:
+        """Contents of the model and of the pictures beside it, which are its skin."""
+        path = Path(self.model)
+        beside = (it for it in sorted(path.parent.iterdir()) if it.suffix.lower() in PICTURES)
+        return {"model": sha256_file(path), "skin": [[it.name, sha256_file(it)] for it in beside]}
 
     def compose(self, draws: Draws, seed: int, index: int, attempt: int) -> ScenePlan:
         label = self.classes[index % len(self.classes)]

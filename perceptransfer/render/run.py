@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import pickle
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
@@ -69,12 +69,15 @@ def render(
         Number of samples in the set.
 
     Raises:
+        ConfigError: no samples, workers or scenes for a process; the folder holds another set; no such engine.
         RenderError: the same sample ended three processes; it is named with the seed.
         OutputError: the folder cannot be written or the disk is full; nothing is half-written.
     """
     if count < 1 or workers < 1 or not (only is None or only >= 0):
         raise ConfigError("needs at least one sample and one worker", key="count", remedy="give --count 1 or more")
-    begin(folder, scene, seed)
+    if recycle < 1:
+        raise ConfigError(f"{recycle} scenes for a process", key="recycle", remedy="give --recycle 1 or more")
+    begin(folder, scene, seed, engine, options)
     wanted = range(count) if only is None else [only]
     missing = [sample for sample in wanted if not is_complete(folder, sample)]
     scenes: dict[int, list[int]] = {}
@@ -106,6 +109,7 @@ def _drain(job: Job, tasks: deque[Task], workers: int, recycle: int, patience: f
                     _bury(job, team, one, tasks, crashes)
                     continue
                 if kind == "done":
+                    crashes.pop((), None)
                     one.finished.add(value)
                     one.since = time.monotonic()
                     yield value
@@ -113,25 +117,30 @@ def _drain(job: Job, tasks: deque[Task], workers: int, recycle: int, patience: f
                     raise pickle.loads(value)
                 elif kind == "failed":
                     one.why = value
-                else:
-                    _assign(team, one, tasks, recycle)
+                elif not _assign(team, one, tasks, recycle):
+                    _bury(job, team, one, tasks, crashes)
             for one in team:
                 if one.task and time.monotonic() - one.since > patience:
                     one.why = f"no answer for {patience:g} s"
                     one.process.kill()
 
 
-def _assign(team: list[_Worker], one: _Worker, tasks: deque[Task], recycle: int) -> None:
-    """Give an idle worker its next task, or let it go."""
+def _assign(team: list[_Worker], one: _Worker, tasks: deque[Task], recycle: int) -> bool:
+    """Give an idle worker its next task, or let it go; False if it has died since it said that it is idle."""
     one.task = None
     if not tasks or one.scenes >= recycle:
-        one.pipe.send(None)
+        with contextlib.suppress(OSError):  # it is gone already
+            one.pipe.send(None)
         team.remove(one)
         one.process.join()
-        return
+        return True
+    try:
+        one.pipe.send(tasks[0])
+    except OSError:
+        return False
     one.task, one.since, one.scenes = tasks.popleft(), time.monotonic(), one.scenes + 1
     one.finished.clear()
-    one.pipe.send(one.task)
+    return True
 
 
 def _bury(job: Job, team: list[_Worker], one: _Worker, tasks: deque[Task], crashes: dict[tuple[int, ...], int]) -> None:
@@ -162,7 +171,7 @@ def _start(job: Job) -> _Worker:
     return _Worker(process, mine, since=time.monotonic())
 
 
-@contextmanager
+@contextlib.contextmanager
 def _team() -> Iterator[list[_Worker]]:
     """Workers that are gone when the block is left, however it is left."""
     team: list[_Worker] = []

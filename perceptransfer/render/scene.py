@@ -50,7 +50,7 @@ class Scene(Ranges):
             "classes": list(self.classes),
             "mask_classes": ["background", *self.mask_classes],
             "keypoint_names": list(self.keypoint_names),
-            "keypoint_flip": list(self.keypoint_flip or ()),
+            "keypoint_flip": None if self.keypoint_flip is None else list(self.keypoint_flip),
             "origin": self.origin,
             "licence": self.licence,
             "scene": {"spec": config_of(self)},

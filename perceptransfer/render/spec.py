@@ -52,8 +52,10 @@ def read_scene(path: Path, changes: Mapping[str, Any] | None = None) -> Scene:
     return scene
 
 
-def read_sensor(path: Path) -> SensorRanges:
+def read_sensor(path: Path, changes: Mapping[str, Any] | None = None) -> SensorRanges:
     """The sensor of a scene file, without what else the scene needs; a file with nothing but ``sensor:`` will do.
+
+    Of ``changes``, as for `read_scene`, those of the sensor count.
 
     Raises:
         ConfigError: no such file, no YAML, no sensor in it, or values that do not fit.
@@ -63,6 +65,9 @@ def read_sensor(path: Path) -> SensorRanges:
     if not isinstance(inside, dict) or "sensor" not in inside:
         raise ConfigError("has no sensor", where=path, key="sensor", remedy="add one, `sensor: {}` is a perfect one")
     try:
+        for key, value in (changes or {}).items():
+            if key.split(".")[0] == "sensor":
+                _put(tree, key, value)
         made: SensorRanges = _make(SensorRanges, inside["sensor"] or {}, "sensor")
     except ConfigError as error:
         raise ConfigError(error.problem, where=error.where or path, key=error.key, remedy=error.remedy) from None

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from perceptransfer.core.errors import ConfigError, DataError
+from perceptransfer.core.files import sha256_file
 from perceptransfer.render.colours import Colours, Hsv
 from perceptransfer.render.distributions import Number
 from perceptransfer.render.draws import Draws, Ranges
@@ -68,6 +71,8 @@ class Backdrop(Ranges):
     ``photos`` is a folder, searched with its sub-folders. ``other`` takes its place in ``other_share`` of the pictures.
     """
 
+    NOT_IDENTITY = frozenset({"photos"})
+
     def __init__(
         self,
         colour: Colours | None = None,
@@ -82,8 +87,15 @@ class Backdrop(Ranges):
         self._positive("pattern_heights")
         self.colour = colour or Hsv()
         self.patterns = known_patterns(patterns)
-        self.files = [] if photos is None else _pictures(Path(photos))
+        self.photos = None if photos is None else Path(photos)
+        self.files = [] if self.photos is None else _pictures(self.photos)
         self.other = other
+
+    def identity_extra(self) -> Mapping[str, Any]:
+        """Names and contents of the photos, wherever they lie."""
+        if self.photos is None:
+            return {}
+        return {"photos": [[path.relative_to(self.photos).as_posix(), sha256_file(path)] for path in self.files]}
 
     def sample(self, draws: Draws) -> Background:
         """Draw a background."""

@@ -29,8 +29,8 @@ class Table(Scene):
 
     Each thing gets a place within ``spread_m`` of the middle where its bounding circle keeps clear of the others';
     ``closeness`` above 0 lets the circles overlap by that share, so that things occlude and touch one another. If
-    there is no room, the area grows. A thing's lowest point touches the table. One view an object, its class the
-    object's name.
+    there is no room, the area grows. A thing's lowest point touches the table. Things are turned by ``rotation``, but
+    for objects that look the same from all sides. One view an object, its class the object's name.
     """
 
     def __init__(
@@ -104,7 +104,8 @@ class Table(Scene):
             own = draws.under("thing", name)
             made = thing.make(own)
             pose = np.eye(4)
-            pose[:3, :3] = self.rotation.sample(own.under("rotation"))
+            if distracts or thing.turns:  # a distractor has no keypoints
+                pose[:3, :3] = self.rotation.sample(own.under("rotation"))
             body = Body(
                 name, 0, made.shape, matrix4(pose), made.material, None if distracts else name,
                 keypoints=() if distracts else made.keypoints, symmetries=made.symmetries, distractor=distracts,

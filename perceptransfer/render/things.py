@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from perceptransfer.core.errors import ConfigError
+from perceptransfer.core.files import sha256_file
 from perceptransfer.render.camera import matrix4
 from perceptransfer.render.distributions import Number
 from perceptransfer.render.draws import Draws, Ranges
@@ -23,6 +26,7 @@ Floats = NDArray[np.float64]
 CORNERS = tuple("".join(signs) for signs in itertools.product("-+", repeat=3))
 BOX_KEYPOINTS = ("centre", *(f"corner {signs}" for signs in CORNERS))
 """Signs of x, y and z."""
+EXTENT_M = (0.001, 10.0)  # of a mesh's longest side; beyond it is a wrong unit rather than such a thing on a table
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,8 @@ class Thing(Ranges):
         0,
         *(1 + CORNERS.index({"-": "+", "+": "-"}[s[0]] + s[1:]) for s in CORNERS),
     )
+    turns = True
+    """Whether it is turned when it is put into a scene; False where its keypoints could not be told from a picture."""
 
     def __init__(self, surface: Surface | None = None) -> None:
         self.surface = surface or Surface()
@@ -60,6 +66,9 @@ class Thing(Ranges):
 
 class Ball(Thing):
     """A sphere. Its corners are those of the upright cube around it, known up to quarter turns."""
+
+    VERSION = 2  # 1 was turned
+    turns = False
 
     def __init__(self, radius_m: Number = (0.02, 0.05), surface: Surface | None = None) -> None:
         super().__init__(surface)
@@ -138,8 +147,14 @@ class MeshThing(Thing):
     Its keypoints are its origin, then ``points`` vertices: the one farthest from their mean, then each the farthest
     from those before. ``unit_m`` is the length of one unit of the file in metres; ``half_turn_axes`` name the axes
     (x, y, z) about which half a turn leaves the looks as they are.
+
+    Raises:
+        ConfigError: an unknown axis, a mesh that ``unit_m`` makes larger or smaller than `EXTENT_M`, more points than
+            the mesh has.
+        DataError: the mesh cannot be read, is empty, or has no vertex colours.
     """
 
+    NOT_IDENTITY = frozenset({"path"})
     keypoint_flip = None  # the mirror image of an object is another object
 
     def __init__(
@@ -158,6 +173,7 @@ class MeshThing(Thing):
             raise ConfigError(f"{half_turn_axes!r} names no axes", key="half_turn_axes", remedy="write x, y, z or yz")
         self.keypoint_names = ("origin", *(f"vertex {i}" for i in range(points)))
         vertices = read_ply(Path(path), colours=vertex_colours).vertices * unit_m
+        self._check(path, vertices, points)
         self._keypoints = (
             _vector(np.zeros(3)),
             *(_vector(point) for point in farthest(vertices, points, vertices.mean(0))),
@@ -166,6 +182,20 @@ class MeshThing(Thing):
         self._shape = Mesh(path, unit_m)
         self._vertex_colours = vertex_colours
         self._symmetries = tuple(_turn(axis, 180) for axis in half_turn_axes)
+
+    def _check(self, path: str, vertices: Floats, points: int) -> None:
+        extent, most = float(np.ptp(vertices, axis=0).max()), len(np.unique(vertices, axis=0))
+        if not EXTENT_M[0] <= extent <= EXTENT_M[1]:
+            raise ConfigError(
+                f"the mesh would be {extent:.3g} m large", where=path, key="unit_m",
+                remedy="give the length of one unit of the file in metres: 0.001 for millimetres",
+            )  # fmt: skip
+        if not 1 <= points <= most:
+            raise ConfigError(f"the mesh has {most} points", where=path, key="points", remedy=f"give 1 to {most}")
+
+    def identity_extra(self) -> Mapping[str, Any]:
+        """The mesh's content."""
+        return {"mesh": sha256_file(Path(self._shape.path))}
 
     def make(self, draws: Draws) -> Made:
         material = replace(self.surface.sample(draws.under("surface")), vertex_colours=self._vertex_colours)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+import shutil
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from perceptransfer.core.config import digest
+from perceptransfer.core.config import digest, identity_of
 from perceptransfer.core.errors import ConfigError, DataError, ImageError
-from perceptransfer.core.files import sha256_file, write_atomic
+from perceptransfer.core.files import output_errors, sha256_file, write_atomic
+from perceptransfer.render.engines import engine_identity
 from perceptransfer.render.executor import Rendered
 from perceptransfer.render.labels import class_mask, row_of
 from perceptransfer.render.plan import ScenePlan, View
@@ -23,36 +25,57 @@ from perceptransfer.render.sensor import develop
 
 DEPTH_SCALE = 1e-4  # metres a step; 16 bits reach 6.5 m, further in larger steps
 PARTS = ("mask", "instances", "depth", "normals")
+BESIDE = ("dataset.json", "annotations.jsonl", "manifest.json", "statistics.json", "sheet.png", "coco.json", "bop")
 FOLDERS = {"file": "images", "mask": "masks", **{name: name for name in PARTS[1:]}}
 
 
-def begin(folder: Path, scene: Scene, seed: int) -> None:
-    """Write dataset.json, or check that the folder belongs to the same scene and seed; sweep up what a kill left.
+def begin(
+    folder: Path, scene: Scene, seed: int, engine: str = "raycast", options: Mapping[str, Any] | None = None
+) -> None:
+    """Write dataset.json, or check that the folder holds pictures of the same making; sweep up what a kill left.
+
+    The same making is the same scene with the same contents of its files, seed, engine and options of the engine that
+    change pictures.
 
     Raises:
-        ConfigError: the folder holds another set.
+        ConfigError: the folder holds another set; no such engine.
         OutputError: it cannot be written.
     """
     about = scene.describe()
     about["scene"]["seed"] = seed
     about["scene"]["fingerprint"] = digest([about["scene"]["spec"], seed])
+    made_by = engine_identity(engine, options or {})
+    about["rendering"] = {**made_by, "fingerprint": digest([identity_of(scene), seed, made_by])}
     path = folder / "dataset.json"
+    _sweep(folder)
     if path.exists():
         try:
-            old = json.loads(path.read_text())["scene"]["fingerprint"]
+            old = json.loads(path.read_text())["rendering"]["fingerprint"]
         except (ValueError, KeyError, TypeError):
             old = None
-        if old != about["scene"]["fingerprint"]:
+        if old != about["rendering"]["fingerprint"]:
             raise ConfigError(
-                "holds a set of another scene or seed", where=folder, key="output", remedy="name a new folder"
+                "holds a set of another scene or seed, engine, option of the engine or file of the scene",
+                where=folder,
+                key="output",
+                remedy="name a new folder",
             )
     else:
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise ConfigError("is there already and holds no set", where=folder, remedy="name a new folder")
         write_atomic(path, json.dumps(about, indent=1) + "\n")
-    for name in (*FOLDERS.values(), "labels"):
-        for left in (folder / name).glob(".*"):
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what a killed run was writing; of files beside the samples those of known names only."""
+    with output_errors(folder):
+        for left in [it for name in (*FOLDERS.values(), "labels") for it in (folder / name).glob(".*")]:
             left.unlink(missing_ok=True)
+        for left in [it for name in BESIDE for it in folder.glob(f".{name}.*")]:
+            if left.is_dir() and not left.is_symlink():
+                shutil.rmtree(left)
+            else:
+                left.unlink(missing_ok=True)
 
 
 def write_sample(folder: Path, scene: Scene, plan: ScenePlan, view: View, seen: Rendered) -> None:

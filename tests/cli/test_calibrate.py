@@ -117,6 +117,7 @@ def test_what_does_not_help_leaves_the_file_as_it_was(
         ({"more": ["--count", "4"]}, 2, "too few"),
         ({"more": ["--focus", "0"]}, 2, "focus"),
         ({"more": ["--engine", "blendr"]}, 2, "unknown engine"),
+        ({"more": ["--set", "['sensor.gamma=-1']", "--synthetic", "perfect"]}, 2, "sensor.gamma"),
     ],
 )
 def test_mistakes(

@@ -9,7 +9,8 @@ import pytest
 
 from perceptransfer.cli import main
 
-SCENE = str(Path(__file__).parents[2] / "datasets" / "procedural_hand" / "scene.yaml")
+SCENES = Path(__file__).parents[2] / "datasets"
+SCENE = str(SCENES / "procedural_hand" / "scene.yaml")
 SMALL = ["--set", "[viewpoint.distance_m=0.6, 'crops.size_px=[32, 32]']", "--options", "{smooth: false}"]
 
 
@@ -46,3 +47,16 @@ def test_a_mistake_exits_with_2_and_says_where(
     assert main(["render", *(str(tmp_path / "out") if it == "OUT" else it for it in words)]) == 2
     assert said in capsys.readouterr().err
     assert not list(tmp_path.rglob("*.jsonl"))
+
+
+@pytest.mark.parametrize("name", ["lmo/scene.yaml", "lmo/scene_calibrated.yaml", "rigged_hand/scene.yaml"])
+def test_the_remedy_for_missing_models_is_one_that_is_understood(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    path, out = SCENES / name, str(tmp_path / "out")
+    key = "models" if "lmo" in name else "model"
+    assert main(["render", str(path), out, "--set+", f"{key}=no/such"]) == 1
+    said = capsys.readouterr().err
+    assert "no/such" in said and f"--set+ {key}=F" in said
+    if "lmo" in name:
+        assert f"{name} OUT --engine blenderproc --set+ models=FOLDER" in path.read_text()

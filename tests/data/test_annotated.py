@@ -173,7 +173,22 @@ DAMAGE: list[tuple[Callable[[Path], object], str]] = [
         r"000003\.png are no \[A\]\[K\]\[x, y, v\]",
     ),
     (lambda f: edit(f, lambda rows: rows[3].update(keypoints=[[[1, 2]], [[1]]])), r"are no \[A\]\[K\]\[x, y, v\]"),
-    (lambda f: edit(f, lambda rows: rows[3].update(keypoints=[[[1, 2, 2]]])), r"images have \[1, 9\] keypoints"),
+    (
+        lambda f: edit(f, lambda rows: rows[3].update(keypoints=[[[1, 2, 2]]])),
+        r"000003\.png has 1 keypoints, dataset\.json names 9",
+    ),
+    (
+        lambda f: edit(f, lambda rows: rows[3].update(keypoints=[[[1, 2, 3]] * 9])),
+        r"000003\.png are no .* v = 0, 1 or 2",
+    ),
+    (
+        lambda f: edit(f, lambda rows: rows.append({**rows[3], "label": "can"})),
+        r"annotations\.jsonl: images/000003\.png stands in two rows",
+    ),
+    (
+        lambda f: edit(f, lambda rows: rows[3].update(label="cube")),
+        r"dataset\.json: does not name the classes \['cube'\]",
+    ),
     (
         lambda f: edit(f, lambda rows: rows[3].update(keypoints=[[[float("nan"), 2, 2]] * 9])),
         r"keypoints of images/000003\.png holds NaN",
@@ -233,6 +248,24 @@ def test_identity_is_that_of_rows_and_files_wherever_they_lie(folder: Path, tmp_
     assert len({before, changed, fingerprint(Annotated(str(moved)))}) == 3
 
 
+@pytest.mark.parametrize("name", ["images/000003.png", "masks/000003.png", "dataset.json", "annotations.jsonl"])
+def test_a_set_that_lacks_a_file_has_no_identity(folder: Path, name: str) -> None:
+    (folder / name).unlink()
+    with pytest.raises(DataError, match=name):
+        fingerprint(Annotated(str(folder)))
+
+
+@pytest.mark.parametrize(("told", "expected"), [(None, None), ([], ()), ([*range(1, 9), 0], (*range(1, 9), 0))])
+def test_mirroring_is_read_and_survives_the_way_through_coco(
+    folder: Path, told: list[int] | None, expected: tuple[int, ...] | None
+) -> None:
+    about = json.loads((folder / "dataset.json").read_text())
+    (folder / "dataset.json").write_text(json.dumps({**about, "keypoint_flip": told}))
+    assert Annotated(str(folder)).load(SIZE).targets.keypoint_flip == expected
+    coco = Coco(str(folder), str(export_coco.export(folder)), crop="none", smallest=0.0)
+    assert coco.load(SIZE).targets.keypoint_flip == expected
+
+
 def test_classes_are_joined_and_dropped(made: Path) -> None:
     source = Annotated(str(made), class_map={"round": ["ball", "pill"], "can": "can"})
     images, rows = source.load(SIZE), rows_of(made)
@@ -242,6 +275,26 @@ def test_classes_are_joined_and_dropped(made: Path) -> None:
     assert [images.classes[i] for i in images.labels] == ["can" if r["label"] == "can" else "round" for r in kept]
     np.testing.assert_array_equal(images.targets.arrays["mask"][0], np.asarray(Image.open(made / kept[0]["mask"])))
     assert fingerprint(source) != fingerprint(Annotated(str(made)))
+
+
+def test_own_class_masks_show_the_class_before_it_was_renamed(made: Path) -> None:
+    """A swap of names is the worst case: every mask would be that of another object."""
+    swap = {"ball": "can", "can": "ball"}
+    plain, swapped = (
+        Annotated(str(made), mask="label", classes=["ball", "can"], class_map=names).load(SIZE)
+        for names in (None, swap)
+    )
+    assert [swapped.classes[i] for i in swapped.labels] == [swap[plain.classes[i]] for i in plain.labels]
+    assert swapped.targets.digest() == plain.targets.digest()
+    joined = Annotated(str(made), mask="label", class_map={"round": ["ball", "can"]}).load(SIZE)
+    assert joined.targets.digest() == plain.targets.digest()
+
+
+def test_keypoints_out_of_the_picture_are_not_labelled(folder: Path) -> None:
+    points = [[[float(x), 2.0, 2] for x in (-1, 0, 23, 24, 30, 5, 6, 7, 8)]]
+    edit(folder, lambda rows: rows[3].update(keypoints=points))
+    found = by_name(Annotated(str(folder)).load(SIZE), "keypoints")["images/000003.png"]
+    assert found[0, :, 2].tolist() == [0, 2, 2, 0, 0, 2, 2, 2, 2]
 
 
 def test_a_class_map_of_an_absent_class_is_refused(made: Path) -> None:

@@ -79,6 +79,12 @@ def test_depth_is_read_where_all_have_it_and_alpha_is_dropped(root: Path) -> Non
     np.testing.assert_array_equal(images.image(0), content(0)["colors"])
 
 
+def test_maps_with_a_last_axis_of_one_are_maps(root: Path) -> None:
+    plain = source(root).load((24, 32)).targets.digest()
+    write(root / "2.hdf5", {key: it if key == "colors" else it[..., None] for key, it in content(2).items()})
+    assert source(root).load((24, 32)).targets.digest() == plain
+
+
 def test_far_surfaces_and_several_kinds_of_background(root: Path) -> None:
     ids = content(0)["category_id_segmaps"].astype(np.int64)
     ids[23] = 255
@@ -115,6 +121,13 @@ NAN[3, 4] = np.nan
             changed(category_id_segmaps=content(2)["category_id_segmaps"] * 7),
             r"2\.hdf5: has the unknown category ids \[7, 28\], known are \[0, 1, 4\][\s\S]*add them to background",
         ),
+        (
+            changed(category_id_segmaps=np.stack([content(2)["category_id_segmaps"]] * 2)),
+            r"2\.hdf5: category_id_segmaps is uint8 \(2, 24, 32\), not one number a pixel",
+        ),
+        (changed(category_id_segmaps=np.ones(24, np.uint8)), r"category_id_segmaps is uint8 \(24,\), not one number"),
+        (changed(depth=np.stack([content(2)["depth"]] * 3, -1)), r"2\.hdf5: depth is float32 \(24, 32, 3\), not one"),
+        (changed(depth=content(2)["depth"][0]), r"2\.hdf5: depth is float32 \(32,\), not one number a pixel"),
         (changed(colors=None), r"2\.hdf5: has no \['colors'\], only \['blender_proc_version', 'category_id_segmaps'"),
         (changed(category_id_segmaps=None), r"has no \['category_id_segmaps'\][\s\S]*map_by category_id"),
         (changed(colors=np.stack([content(2)["colors"]] * 2)), r"uint8 \(2, 24, 32, 3\), not[\s\S]*without stereo"),

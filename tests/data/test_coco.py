@@ -276,6 +276,36 @@ def test_a_manifest_of_crops(root: Path) -> None:
 def test_left_and_right_by_whole_words() -> None:
     assert mirrored_names(["nose", "bright_spot", "uprighted"]) == ()
     assert mirrored_names(["left_eye", "right_eye", "Left shoulder", "Right shoulder"]) == (1, 0, 3, 2)
+    assert mirrored_names(["Leftovers", "eyeliner", "RGB", "LED", "Lower", "l", "r"]) == ()
+
+
+@pytest.mark.parametrize(
+    "pair",
+    [
+        ("leftEye", "rightEye"), ("LeftEye", "RightEye"), ("eyeLeft", "eyeRight"), ("LEFT_EYE", "RIGHT_EYE"),
+        ("l_eye", "r_eye"), ("eye.L", "eye.R"), ("L eye", "R eye"), ("LEye", "REye"), ("lEar", "rEar"),
+        ("eyeL", "eyeR"), ("finger1.L", "finger1.R"),
+    ],
+)  # fmt: skip
+def test_left_and_right_as_others_write_them(pair: tuple[str, str]) -> None:
+    assert mirrored_names(["nose", *pair]) == (0, 2, 1)
+    with pytest.raises(DataError, match=f"'{pair[1]}'.*(.|\n)*info.keypoint_flip"):
+        mirrored_names(["nose", pair[0]])
+
+
+@pytest.mark.parametrize(("told", "expected"), [([2, 1, 0], (2, 1, 0)), ([], ()), (None, None)])
+def test_what_the_file_says_of_mirroring_goes_before_names(
+    root: Path, told: list[int] | None, expected: tuple[int, ...] | None
+) -> None:
+    edit(root, lambda data: data.update(info={"keypoint_flip": told}))
+    assert source(root).load((16, 16)).targets.keypoint_flip == expected
+
+
+@pytest.mark.parametrize("told", [[0, 1], [0, 0, 1], [0, 1, True], "none", 3])
+def test_what_is_no_mirroring_is_refused(root: Path, told: Any) -> None:
+    edit(root, lambda data: data.update(info={"keypoint_flip": told}))
+    with pytest.raises(DataError, match=r"no permutation of 3 keypoints \(key: info\.keypoint_flip\)"):
+        source(root).load((16, 16))
 
 
 @pytest.mark.parametrize("options", [{"crop": "x"}, {"margin": 0.9}, {"unmapped": "x"}])

@@ -58,6 +58,8 @@ def test_own_fonts_are_added_and_broken_files_are_passed_over(tmp_path: Path):
     plain, own = FontDigits(), FontDigits(font_folder=str(tmp_path))
     assert own.identity_extra() != plain.identity_extra()
     assert own.ranges()["font"][-1] == "own"
+    moved = FontDigits(font_folder=str(shutil.copytree(tmp_path, tmp_path / "moved")))
+    assert fingerprint(moved) == fingerprint(own) != fingerprint(plain)
 
 
 @pytest.mark.parametrize("content", [None, "empty", "broken"])

@@ -10,7 +10,7 @@ import pytest
 
 from perceptransfer.core.errors import DataError, TestDomainError
 from perceptransfer.core.phase import phase
-from perceptransfer.data import Domain, ImageSet, Stream, TestDomain, eval_batches, union
+from perceptransfer.data import Domain, ImageSet, Stream, TestDomain, eval_batches
 
 
 def labels_within(value: object, seen: set[int] | None = None) -> bool:
@@ -72,21 +72,6 @@ def test_pseudo_labels_make_a_new_domain(image_set: ImageSet) -> None:
     assert not domain.has_labels
 
 
-def test_union_lays_domains_end_to_end(image_set: ImageSet) -> None:
-    first, second = Domain("labeled", image_set, [3, 4], [0, 1]), Domain("pseudo", image_set, [9], [2])
-    both = union("train", [first, second])
-    assert (len(both), both.labels.tolist(), both.groups) == (3, [0, 1, 2], ("g0", "g0", "g1"))
-    np.testing.assert_array_equal(both.images([2, 0]), image_set.images([9, 3]))
-    assert pickle.loads(pickle.dumps(both)).fingerprint == both.fingerprint
-    with pytest.raises(DataError, match="no labels"):
-        union("train", [first, Domain("unlabeled", image_set)])
-    with pytest.raises(DataError, match="at least one"):
-        union("train", [])
-    other = ImageSet.from_arrays(image_set.images([0]), [0], ("x", "y", "z"))
-    with pytest.raises(DataError, match="differ in classes"):
-        union("train", [first, Domain("labeled", other, [0], [0])])
-
-
 def test_labels_that_do_not_fit_are_refused(image_set: ImageSet) -> None:
     with pytest.raises(DataError, match="2 images but labels of shape"):
         Domain("labeled", image_set, [0, 1], [0])
@@ -102,7 +87,6 @@ TOUCHES: dict[str, Callable[[TestDomain], object]] = {
     "next": lambda test: next(iter(test)),
     "stream": lambda test: Stream(test, 4),
     "evaluation batches": lambda test: next(eval_batches(test)),
-    "union": lambda test: union("train", [test]),
     "pseudo-labels": lambda test: test.with_labels([0] * len(test)),
     "subset": lambda test: test.subset([0]),
 }

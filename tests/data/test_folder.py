@@ -75,6 +75,16 @@ def test_a_split_by_group(folder: Make, tmp_path: Path) -> None:
     assert Counter(split_of.values()) == {"train": 4, "test": 2}
 
 
+def test_a_table_of_groups_counts_by_its_content(folder: Make, tmp_path: Path) -> None:
+    root, tables = str(folder("x", {"a": 2, "b": 2})), [tmp_path / f"{i}.csv" for i in range(3)]
+    for table, group in zip(tables, "sst", strict=True):
+        table.write_text(f"file,group\na/0.png,{group}\n")
+    one, same, other = (fingerprint(Folder(root, groups_csv=str(table))) for table in tables)
+    assert one == same and len({one, other, fingerprint(Folder(root))}) == 3
+    with pytest.raises(DataError, match=r"none\.csv: cannot be read"):
+        fingerprint(Folder(root, groups_csv=str(tmp_path / "none.csv")))
+
+
 def test_a_group_in_train_and_in_test_is_a_leak(folder: Make) -> None:
     root = folder("x", {f"{part}/{c}/{scene}": 1 for part, scene in (("train", "s1"), ("test", "s1")) for c in "ab"})
     with pytest.raises(LeakageError, match=r"group 's1' stands in test .* and in train"):

@@ -11,7 +11,7 @@ import pytest
 from perceptransfer.core.config import digest
 from perceptransfer.core.errors import DataError, TestDomainError
 from perceptransfer.core.phase import phase
-from perceptransfer.data import Domain, ImageSet, TestDomain, union
+from perceptransfer.data import Domain, ImageSet, TestDomain
 from perceptransfer.data.targets import IGNORE, Targets, joined
 from tests.shapes import CLASSES, FLIP, Shapes, shapes_data
 
@@ -223,16 +223,18 @@ def test_fingerprints_of_images_with_classes_alone_are_those_of_earlier_versions
     assert Domain("unlabeled", images).fingerprint.startswith("24f29dd788197090")
 
 
-def test_a_union_joins_targets(shapes: ImageSet) -> None:
-    whole = domain(shapes)
-    both = union("train", [whole.subset([3]), whole.subset([0, 7])])
-    for key in ("mask", "depth", "keypoints"):
-        np.testing.assert_array_equal(both.target(key), shapes.targets.arrays[key][[3, 0, 7]])
-    assert not union("train", [whole, Domain("labeled", shapes, [0], [0])]).targets
-
-
 def test_pseudo_labels_may_bring_targets(shapes: ImageSet) -> None:
     pseudo = Domain("unlabeled", shapes).with_labels([0, 1], [2, 3], targets=shapes.targets.take([2, 3]))
     assert len(pseudo.target("mask")) == 2
     with pytest.raises(DataError, match="pseudo: mask is"):
         Domain("unlabeled", shapes).with_labels([0, 1], [2, 3], targets=shapes.targets)
+
+
+def test_no_mirror_image_is_another_meaning_than_none_needed() -> None:
+    values = arrays()
+    plain, none = Targets(values), Targets(values, keypoint_flip=None)
+    none.check(3, SIZE)
+    assert none.take([0]).keypoint_flip is None and plain.digest() != none.digest()
+    assert joined([plain, none], "x").keypoint_flip is None and joined([plain, plain], "x").keypoint_flip == ()
+    with pytest.raises(DataError, match="different meaning"):
+        joined([Targets(values, keypoint_flip=FLIP), none], "x")

@@ -88,6 +88,41 @@ def test_a_test_split_is_refused(tmp_path: Path) -> None:
             read_unlabeled(place)
 
 
+def test_a_folder_inside_a_test_folder_is_refused(tmp_path: Path) -> None:
+    for place in ("test/rock", "val/images/rock", "test"):
+        photos(tmp_path / place, 20)
+        with pytest.raises(TestDomainError):
+            read_unlabeled(tmp_path / place)
+    photos(tmp_path / "test" / "train" / "rock", 20)
+    assert read_unlabeled(tmp_path / "test" / "train" / "rock").left_out == 0
+    (tmp_path / "photos").symlink_to(tmp_path / "test" / "rock")
+    with pytest.raises(TestDomainError):
+        read_unlabeled(tmp_path / "photos")
+
+
+@pytest.mark.parametrize("silent", ["manifest.json", "annotations.jsonl"])
+def test_a_description_without_splits_hides_none_of_another_s(tmp_path: Path, silent: str) -> None:
+    annotated(tmp_path, ["train"] * 20 + ["test"] * 5)
+    rows = [json.loads(line) for line in (tmp_path / "annotations.jsonl").read_text().splitlines()]
+    parts = {row["file"]: row.pop("split") for row in rows}
+    files = {name: {"sha256": ""} if silent == "manifest.json" else {"split": part} for name, part in parts.items()}
+    (tmp_path / "manifest.json").write_text(json.dumps({"files": files}))
+    if silent == "annotations.jsonl":
+        (tmp_path / silent).write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = read_unlabeled(tmp_path / "images")
+    assert levels(found.fit) | levels(found.judge) == set(range(20))
+
+
+def test_a_description_is_found_however_deep_the_folder_lies(tmp_path: Path) -> None:
+    deep = "images/rock/cam0/day"
+    names = photos(tmp_path / deep, 25)
+    (tmp_path / "images" / "manifest.json").write_text('{"name": "of some other program"}')
+    rows = [{"file": f"{deep}/{name}", "split": "train" if i < 20 else "test"} for i, name in enumerate(names)]
+    (tmp_path / "annotations.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = read_unlabeled(tmp_path / deep)
+    assert levels(found.fit) | levels(found.judge) == set(range(20))
+
+
 def test_groups_stay_together(tmp_path: Path) -> None:
     annotated(tmp_path, [None] * 24, [f"scene {i // 4}" for i in range(24)])
     found = read_unlabeled(tmp_path / "images")

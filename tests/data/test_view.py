@@ -113,6 +113,15 @@ def test_a_quarter_turn_a_shift_and_a_mirror_by_hand() -> None:
     assert mirror["mask"][0, 1, 4] == 3
 
 
+def test_keypoints_of_objects_that_have_no_mirror_image_are_not_mirrored() -> None:
+    pixels = np.zeros((64, 9, 9, 3), np.uint8)
+    targets = Targets({"keypoints": np.ones((64, 1, 2, 3), np.float32)}, keypoint_flip=None)
+    with pytest.raises(ConfigError, match=r"no keypoints \(key: flip\)"):
+        only(flip=True).labelled(pixels, targets, 0)
+    only(rotate_degrees=9.0).labelled(pixels, targets, 0)
+    only(flip=True).labelled(pixels, Targets({"mask": np.zeros((64, 9, 9), np.uint8)}, keypoint_flip=None), 0)
+
+
 def test_mirroring_changes_left_and_right_in_mirrored_images_only() -> None:
     images = Shapes(200).load((24, 24))
     pixels, before = images.images(range(200)), images.targets.arrays["keypoints"]

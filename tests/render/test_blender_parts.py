@@ -26,7 +26,7 @@ def load(name: str) -> ModuleType:
     return module
 
 
-outline, shapes = load("outline"), load("shapes")
+outline, shapes, worker = load("outline"), load("shapes"), load("worker")
 HEIGHT, WIDTH = 12, 17
 CENTRES = np.stack(np.meshgrid(np.arange(WIDTH), np.arange(HEIGHT)), axis=-1).reshape(-1, 2)
 
@@ -50,6 +50,13 @@ def test_a_vertex_behind_the_camera_takes_its_triangles_out() -> None:
     assert (outline.covered(points, np.array([[0, 1, 2], [0, 1, 3]]), WIDTH, HEIGHT) == one).all()
     assert not outline.covered(points, np.array([[0, 1, 3]]), WIDTH, HEIGHT).any()
     assert not outline.covered(points[:3] + 100, np.array([[0, 1, 2]]), WIDTH, HEIGHT).any()
+
+
+def test_only_what_is_the_plan_s_fault_is_told_as_such() -> None:
+    for error in (LookupError("no bone"), RuntimeError("mesh"), OSError("load: hand.blend is no Blender file")):
+        assert worker.refusal(error)["kind"] == "input"
+    told = worker.refusal(OSError(28, "No space left on device", "/dev/shm/colours.exr"))
+    assert (told["kind"], told["errno"], told["file"]) == ("system", 28, "/dev/shm/colours.exr")
 
 
 def body(shape: dict[str, object], scale: float = 1.0) -> dict[str, object]:

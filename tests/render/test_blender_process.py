@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from perceptransfer.core.errors import DataError, RenderError
+from perceptransfer.core.errors import DataError, OutputError, RenderError
 from perceptransfer.render import blender_env, blenderproc
 from perceptransfer.render.blender_process import BlenderProcess, WorkerLostError
 from perceptransfer.render.plan import IDENTITY, Body, Camera, ScenePlan, Sphere, View
@@ -60,6 +60,7 @@ def test_answers_come_in_order_and_beats_are_no_answers(tmp_path: Path) -> None:
         ("time.sleep(60)", "no sign of life for 0.5 s"),
         ("while True: say(beat=1); time.sleep(0.05)", "no answer in 2 s"),
         ("say(id=request['id'], error='out of memory', kind='memory')", "ran out of memory"),
+        ("say(id=request['id'], error='OSError: x', kind='system', errno=5)", "refused by the system: OSError: x"),
         ("print('Fra:1 Mem:2M', flush=True)", "wrote b'Fra:1"),
         ("print('[1, 2]', flush=True)", "wrote b'"),
         ("say(id=request['id'] + 1)", "answered"),
@@ -93,6 +94,14 @@ def test_what_cannot_be_drawn_ends_the_run_and_not_the_worker(tmp_path: Path) ->
     with pytest.raises(DataError, match="has no bone 'x'"):
         worker.ask(bad=True)
     assert worker.ask(bad=False)["fine"] == 1
+    worker.kill()
+
+
+def test_a_full_disk_is_no_fault_of_the_scene(tmp_path: Path) -> None:
+    full = "say(id=request['id'], error='OSError: full', kind='system', errno=28, file='/dev/shm/x')"
+    worker = start(tmp_path, f"say(ready=1)\nfor request in requests():\n    {full}")
+    with pytest.raises(OutputError, match="/dev/shm/x: the Blender worker cannot write"):
+        worker.ask(view={})
     worker.kill()
 
 

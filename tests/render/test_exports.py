@@ -134,7 +134,7 @@ def test_a_set_without_samples_or_with_a_lost_picture(folder: Path, tmp_path: Pa
     begin(tmp_path / "s", small_table(), 0)
     with pytest.raises(DataError, match="no samples"):
         contact_sheet(tmp_path / "s", tmp_path / "sheet.png")
-    render(small_table(), tmp_path / "s", 1, options={"smooth": False})
+    render(small_table(), tmp_path / "s", 1)
     (tmp_path / "s" / "instances" / "000000.png").unlink()
     with pytest.raises(ImageError, match="delete its file in labels"):
         export_coco.export(tmp_path / "s")

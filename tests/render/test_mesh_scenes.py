@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from perceptransfer.core.config import config_of, instantiate
+from perceptransfer.core.config import config_of, fingerprint, instantiate
 from perceptransfer.core.errors import ConfigError, DataError
 from perceptransfer.render.mesh_table import MeshTable
 from perceptransfer.render.plan import Capsules, Fit, RiggedHand
@@ -58,11 +59,25 @@ def test_one_scene_gives_a_picture_of_every_object(models: Path) -> None:
     assert np.allclose(bodies["glue"].symmetries[0], np.diag([-1, -1, 1, 1]))
     assert all(body.material.vertex_colours for body in bodies.values())
     assert scene.plan_of(0, 19) == plan.only(19)
+    assert scene.describe()["keypoint_flip"] is None  # a mirrored ape is no ape
 
 
 def test_the_scene_survives_as_configuration(models: Path) -> None:
     scene = lmo(models)
     assert instantiate(config_of(scene)).sample(3, 1) == scene.sample(3, 1)
+
+
+def test_meshes_and_hands_count_by_their_content(models: Path, tmp_path: Path) -> None:
+    moved = Path(shutil.copytree(models, tmp_path / "moved"))
+    assert fingerprint(lmo(moved)) == fingerprint(lmo(models))
+    ply(moved / NAMES[3], np.random.default_rng(9).uniform(-50, 50, (12, 3)))
+    assert fingerprint(lmo(moved)) != fingerprint(lmo(models))
+    found = []
+    for place, content in (("a", "one"), ("b", "one"), ("c", "other")):
+        (tmp_path / place).mkdir()
+        (tmp_path / place / "hand.blend").write_text(content)
+        found.append(fingerprint(read_scene(HANDS[0], {"model": str(tmp_path / place / "hand.blend")})))
+    assert found[0] == found[1] != found[2]
 
 
 def test_missing_models_are_named_with_the_remedy(tmp_path: Path) -> None:

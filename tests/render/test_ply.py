@@ -85,6 +85,23 @@ def test_a_mesh_as_a_thing(tmp_path: Path) -> None:
         MeshThing(str(path), half_turn_axes="w")
 
 
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"unit_m": 1.0}, r"30 m large \(key: unit_m\)[\s\S]*0\.001 for millimetres"),
+        ({"unit_m": 1e-6}, r"3e-05 m large \(key: unit_m\)"),
+        ({"points": 0}, r"has 4 points \(key: points\)[\s\S]*give 1 to 4"),
+        ({"points": 5}, r"has 4 points \(key: points\)"),
+    ],
+)
+def test_a_mesh_of_another_unit_or_with_too_few_points_is_refused(
+    tmp_path: Path, changes: dict[str, float], complaint: str
+) -> None:
+    with pytest.raises(ConfigError, match=complaint) as caught:
+        MeshThing(str(write(tmp_path / "a.ply")), **{"points": 3, **changes})  # type: ignore[arg-type]
+    assert "a.ply" in str(caught.value)
+
+
 def test_each_point_is_the_farthest_from_those_before() -> None:
     points = np.random.default_rng(0).normal(size=(60, 3))
     chosen = farthest(points, 8)

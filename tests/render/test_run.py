@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,15 +16,20 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from perceptransfer.core.config import fingerprint
 from perceptransfer.core.errors import ConfigError, OutputError, RenderError
 from perceptransfer.core.files import sha256_file
 from perceptransfer.data import Annotated
 from perceptransfer.data.manifest import Manifest
+from perceptransfer.render import run
+from perceptransfer.render.engines import engine_identity
 from perceptransfer.render.optics import Crops, Viewpoint
 from perceptransfer.render.raycast import Raycaster
 from perceptransfer.render.run import render
 from perceptransfer.render.sensor import develop
-from perceptransfer.render.writer import is_complete, rows
+from perceptransfer.render.surfaces import Backdrop
+from perceptransfer.render.work import Job
+from perceptransfer.render.writer import begin, is_complete, rows
 from tests.scenes import small_table
 
 ROOT = Path(__file__).parents[2]
@@ -32,8 +38,11 @@ COUNT = 10  # two whole scenes of four, and half a third
 
 
 def tree(folder: Path) -> dict[str, str]:
-    """Hash of every file by relative name."""
-    return {str(p.relative_to(folder)): sha256_file(p) for p in sorted(folder.rglob("*")) if p.is_file()}
+    """Hash of every file by relative name, less the note of the engine."""
+    found = {str(p.relative_to(folder)): sha256_file(p) for p in sorted(folder.rglob("*")) if p.is_file()}
+    about = json.loads((folder / "dataset.json").read_text())
+    del about["rendering"]
+    return {**found, "dataset.json": json.dumps(about)}
 
 
 @pytest.fixture(scope="module")
@@ -153,11 +162,58 @@ def test_another_scene_or_seed_does_not_mix(whole: Path, tmp_path: Path) -> None
     for scene, seed in ((small_table(), 6), (small_table(size=32), 5)):
         with pytest.raises(ConfigError, match="another scene or seed"):
             render(scene, whole, COUNT, seed=seed)
+    for how in ({"options": {**FAST, "smooth": True}}, {"engine": "tests.scenes.Slow", "options": {"seconds": 0}}):
+        with pytest.raises(ConfigError, match="another scene or seed, engine"):
+            render(small_table(), whole, COUNT, seed=5, **how)  # type: ignore[arg-type]
     (tmp_path / "notes.txt").touch()
     with pytest.raises(ConfigError, match="holds no set"):
         render(small_table(), tmp_path, 1)
     with pytest.raises(ConfigError, match="at least one"):
         render(small_table(), tmp_path / "new", 0)
+    with pytest.raises(ConfigError, match="--recycle 1 or more"):
+        render(small_table(), tmp_path / "new", 1, recycle=0)
+
+
+def test_the_making_of_a_set_is_noted_and_is_no_part_of_its_identity(whole: Path, tmp_path: Path) -> None:
+    about = json.loads((whole / "dataset.json").read_text())
+    assert about["rendering"].items() >= {"engine": "raycast", "options": FAST}.items()
+    for name in tree(whole):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).symlink_to(whole / name)
+    (tmp_path / "dataset.json").unlink()
+    del about["rendering"]
+    (tmp_path / "dataset.json").write_text(json.dumps(about, indent=1) + "\n")
+    assert fingerprint(Annotated(str(tmp_path))) == fingerprint(Annotated(str(whole)))
+
+
+def test_options_that_change_no_picture_and_defaults_are_no_other_making() -> None:
+    plain = engine_identity("blenderproc", {})
+    assert plain == engine_identity("blenderproc", {"python": "blender", "recycle": 3, "limit_s": 9.0, "samples": 16})
+    assert plain["options"] == {"samples": 16, "bounces": 2}
+
+
+def test_files_of_a_scene_count_by_their_content_wherever_they_lie(whole: Path, tmp_path: Path) -> None:
+    for place in ("a", "b", "c"):
+        shutil.copytree(whole / "images", tmp_path / place)
+    scenes = {place: small_table(backdrop=Backdrop(photos=str(tmp_path / place))) for place in ("a", "b", "c")}
+    begin(tmp_path / "s", scenes["a"], 0)
+    begin(tmp_path / "s", scenes["b"], 0)
+    shutil.copyfile(tmp_path / "c" / "000001.png", tmp_path / "c" / "000002.png")
+    with pytest.raises(ConfigError, match="file of the scene"):
+        begin(tmp_path / "s", scenes["c"], 0)
+
+
+def test_what_a_kill_left_beside_the_samples_neither_blocks_nor_stays(whole: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "s"
+    folder.mkdir()
+    (folder / ".dataset.json.abc").write_text("{")
+    render(small_table(), folder, 3, seed=5, options=FAST)
+    for name in ("annotations.jsonl", "manifest.json", "statistics.json", "sheet.png", "coco.json"):
+        (folder / f".{name}.x1").touch()
+    (folder / ".bop.writing-x" / "train").mkdir(parents=True)
+    (folder / ".own.notes").touch()
+    render(small_table(), folder, COUNT, seed=5, options=FAST)
+    assert tree(folder).keys() - tree(whole).keys() == {".own.notes"} and not (folder / ".bop.writing-x").exists()
 
 
 def failing(how: str, flag: Path | None = None) -> dict[str, Any]:
@@ -171,6 +227,38 @@ def test_a_worker_that_dies_once_loses_nothing(whole: Path, tmp_path: Path, how:
     render(small_table(), tmp_path / "s", COUNT, seed=5, workers=2, **failing(how, flag))
     assert flag.exists(), "nothing failed"
     assert tree(tmp_path / "s") == tree(whole)
+
+
+def die_when_idle(monkeypatch: pytest.MonkeyPatch, which: set[int]) -> list[int]:
+    """Let some of the workers, by number, die after they said that they are idle; grows with each worker started."""
+    start, started = run._start, list[int]()
+
+    def once(job: Job) -> run._Worker:
+        one = start(job)
+        if len(started) in which:
+            assert one.pipe.poll(60)
+            one.process.kill()
+            one.process.join()
+        started.append(len(started))
+        return one
+
+    monkeypatch.setattr(run, "_start", once)
+    return started
+
+
+def test_workers_that_die_between_samples_lose_nothing(
+    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = die_when_idle(monkeypatch, {0, 2, 4})
+    render(small_table(), tmp_path / "s", COUNT, seed=5, recycle=1, options=FAST)
+    assert len(started) == 6 and tree(tmp_path / "s") == tree(whole)
+
+
+def test_workers_that_all_die_before_a_sample_end_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started = die_when_idle(monkeypatch, set(range(9)))
+    with pytest.raises(RenderError, match="3 times before its first"):
+        render(small_table(), tmp_path / "s", COUNT, seed=5, options=FAST)
+    assert len(started) == 3
 
 
 def test_a_worker_that_hangs_is_replaced(whole: Path, tmp_path: Path) -> None:
@@ -223,7 +311,7 @@ def test_a_killed_parent_leaves_a_set_that_is_continued(whole: Path, tmp_path: P
     parent.wait()
     there = len(list(rows(folder)))
     assert 3 <= there < COUNT and not (folder / "annotations.jsonl").exists()
-    render(small_table(), folder, COUNT, seed=5, options=FAST)
+    render(small_table(), folder, COUNT, seed=5, engine="tests.scenes.Slow", options={"seconds": 0.0})
     # A worker that outlived its parent by one sample writes the same bytes, and its temporary file vanishes with it.
     time.sleep(0.5)
     assert tree(folder) == tree(whole)

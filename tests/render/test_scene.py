@@ -102,6 +102,13 @@ def test_a_crop_holds_its_object_with_the_margin() -> None:
         np.testing.assert_allclose((pixels.min(0) + pixels.max(0)) / 2, [19.5, 14.5], atol=1e-6)
 
 
+def test_the_cube_around_a_ball_stands_upright_and_other_things_are_turned() -> None:
+    bodies = [body for index in range(5) for body in small_table(distractor_count=2).sample(0, index).bodies[1:]]
+    for body in bodies:
+        upright = np.array_equal(np.asarray(body.world_from_object)[:3, :3], np.eye(3))
+        assert upright == (body.category == "ball")
+
+
 def test_without_room_the_area_grows() -> None:
     plan = small_table(spread_m=0.001).sample(0, 0)
     places = [np.asarray(body.world_from_object)[:2, 3] for body in plan.bodies[1:]]
@@ -197,3 +204,13 @@ def test_a_table_needs_objects() -> None:
         small_table(objects={})
     with pytest.raises(ConfigError, match="closeness"):
         small_table(closeness=1.0)
+
+
+def test_a_hand_that_reaches_behind_the_camera_is_refused_with_the_remedy() -> None:
+    scene = read_scene(
+        ROOT / "datasets" / "procedural_hand" / "scene.yaml",
+        {"viewpoint.distance_m": [0.02, 0.03], "crops.min_visible_share": 0.0},
+    )
+    with pytest.raises(ConfigError, match="behind the camera") as caught:
+        [scene.sample(0, index) for index in range(20)]
+    assert caught.value.key == "distance_m" and "viewpoint.distance_m" in str(caught.value.remedy)

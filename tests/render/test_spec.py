@@ -11,7 +11,7 @@ import yaml
 from perceptransfer.core.config import config_of
 from perceptransfer.core.errors import ConfigError, DataError
 from perceptransfer.render.distributions import Choice, LogUniform, Normal, Uniform
-from perceptransfer.render.spec import known, read_scene
+from perceptransfer.render.spec import known, read_scene, read_sensor
 from perceptransfer.render.things import Thing
 
 PRIMITIVES = Path(__file__).parents[2] / "datasets" / "primitives" / "scene.yaml"
@@ -121,3 +121,11 @@ def test_a_thing_of_the_users_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     scene = read_scene(changed(tmp_path, "objects.planet", {"class_path": "my_things.Planet"}))
     assert "planet" in scene.classes
     assert {"Ball", "Block", "Can", "Pill", "MeshThing"} <= set(known(Thing))
+
+
+def test_the_sensor_alone_takes_its_own_changes(tmp_path: Path) -> None:
+    (tmp_path / "plain.yaml").write_text("sensor: {gamma: 1.1}")
+    found = read_sensor(tmp_path / "plain.yaml", {"sensor.gamma": 1.3, "crops.size_px": [32, 32]})
+    assert found.ranges["gamma"].low == 1.3
+    with pytest.raises(ConfigError, match=r"plain\.yaml.*no argument 'gama'"):
+        read_sensor(tmp_path / "plain.yaml", {"sensor.gama": 1.3})

@@ -6,7 +6,8 @@ line in, one JSON line out; pictures go to files. A line on the output is one of
     {"ready": 1, "bpy": "4.5.15"}                        once, at the start
     {"beat": 7}                                          every second, also while drawing
     {"id": 3, ...}                                       the answer to the request with that id
-    {"id": 3, "error": "...", "where": "...", "kind": "input"}   the request cannot be fulfilled; kind: input | memory
+    {"id": 3, "error": "...", "kind": "input"}           the request cannot be fulfilled; kind: input | memory | system,
+                                                         the last with "errno" and "file" of the system's refusal
 """
 
 from __future__ import annotations
@@ -137,6 +138,18 @@ def prepare(packages: str | None) -> None:
         sys.modules["h5py"] = types.ModuleType("h5py")
 
 
+def refusal(error: Exception) -> dict[str, Any]:
+    """What the parent is told of an error; the system's (a full disk, a lost file) are not the plan's fault."""
+    told: dict[str, Any] = {"error": f"{type(error).__name__}: {error}", "kind": "input"}
+    if isinstance(error, OSError) and error.errno is not None:  # without a number it is Blender's word on a file
+        told |= {
+            "kind": "system",
+            "errno": error.errno,
+            "file": None if error.filename is None else str(error.filename),
+        }
+    return told
+
+
 def main() -> None:
     """Answer line by line."""
     line = Line()
@@ -159,7 +172,7 @@ def main() -> None:
             line.send(id=request["id"], error="out of memory", kind="memory")
             break
         except (LookupError, RuntimeError, OSError) as error:
-            line.send(id=request["id"], error=f"{type(error).__name__}: {error}", kind="input")
+            line.send(id=request["id"], **refusal(error))
     leave(settings["folder"])
 
 
