@@ -114,9 +114,8 @@ class Annotated(FileSource):
         if self.test_share and all(entry.split is None for entry in entries):
             entries = split_up(entries, groups or [entry.name for entry in entries], self.test_share, 0)
         images = self.image_set(entries, classes, groups, size, grey=self.grey)
-        by_name = {
-            str(row["file"]): row for row in every
-        }  # with the labels that the masks have, not those of class_map
+        # With the labels that the masks have, not those of class_map.
+        by_name = {str(row["file"]): row for row in every}
         return images.with_targets(self._targets(about, [by_name[r.name] for r in images.records], size))
 
     def _renamed(
