@@ -110,7 +110,9 @@ class Bop(FileSource):
             points = read_points(self.keypoints, self.models_info, {crop.one.object_id for crop in kept})
         arrays = read_labels(kept, size, points)
         names = tuple(f"point_{i}" for i in range(arrays[KEYPOINTS].shape[2])) if points else ()
-        return images.with_targets(Targets(arrays, ("background", "object") if MASK in arrays else (), names))
+        # The mirror image of an object is another object.
+        targets = Targets(arrays, ("background", "object") if MASK in arrays else (), names, keypoint_flip=None)
+        return images.with_targets(targets)
 
     def cameras(self, size: tuple[int, int]) -> dict[str, Floats]:
         """Camera matrix ``[3, 3]`` of every crop by the image's name: the crop's transform times the frame's K."""

@@ -90,6 +90,7 @@ def test_crops_about_the_whole_outline_with_all_labels(root: Path) -> None:
     images = source(root, margin=2.0).load((48, 48))
     assert len(images) == 6 and images.classes == ("ape", "can")
     assert images.targets.mask_classes == ("background", "object")
+    assert images.targets.keypoint_flip is None
     found = named(images, "000003.png#0")  # 24 x 24 from (28, 18), twice enlarged
     assert (found["mask"][12:36, 12:36] == 1).all() and found["mask"].sum() == 24 * 24
     assert np.unique(found["depth"]).tolist() == [0.5, 1.0]
