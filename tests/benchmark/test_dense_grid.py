@@ -112,7 +112,7 @@ def test_hits_without_their_totals_are_damage(changes: dict) -> None:
 
 def test_seeds_of_different_tests_are_refused() -> None:
     other = row(seed=1, hits=[[1.0]], totals=[[2.0]], n_test=1)
-    with pytest.raises(DataError, match="different test sets"):
+    with pytest.raises(DataError, match="trained or tested on different data"):
         gather([row(), other])
     with pytest.raises(DataError, match="two different results"):
         gather([row(), row(score=0.4)])
