@@ -148,8 +148,10 @@ def main(
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "rows.jsonl"
     rows = finished(path)
-    for name, arm in arms(pipeline, methods or [Static.__name__]).items():
-        key = fingerprint([data, arm, accelerator, threads])
+    compared = arms(pipeline, methods or [Static.__name__])
+    keys = {name: fingerprint([data, arm, accelerator, threads]) for name, arm in compared.items()}
+    for name, arm in compared.items():
+        key = keys[name]
         for seed in seeds or [0, 1, 2]:
             if any((row["key"], row["seed"]) == (key, seed) for row in rows):
                 continue
@@ -161,10 +163,7 @@ def main(
             with path.open("a") as file:
                 file.write(json.dumps(row) + "\n")
             print(name, seed, {task: round(found["real"], 3) for task, found in row["scores"].items()}, flush=True)
-    keys = {
-        fingerprint([data, arm, accelerator, threads]) for arm in arms(pipeline, methods or [Static.__name__]).values()
-    }
-    text = table([row for row in rows if row["key"] in keys and row["seed"] in (seeds or [0, 1, 2])])
+    text = table([row for row in rows if row["key"] in keys.values() and row["seed"] in (seeds or [0, 1, 2])])
     (folder / "table.md").write_text(text)
     print(text)
 

@@ -35,6 +35,8 @@ class Cells(Configurable, ABC):
 
     KIND: ClassVar[str]
     """Which report a run of these cells gets."""
+    weights: Encoder | None = None
+    """A pretrained encoder, where some cells start from one."""
 
     def __init__(
         self,
@@ -84,13 +86,14 @@ class Cells(Configurable, ABC):
         return self._domains[where]
 
     def setup(self) -> str:
-        """Identity of what all cells have in common: the pipeline under test and all images, the test's among them.
+        """Identity of what all cells have in common: pipeline under test, given weights, and all images.
 
-        No stage reads the test, so that the keys of stages would not tell results on another one apart.
+        The test's are among them: no stage reads it, so that the keys of stages would not tell another one apart.
         """
         domains = self.data.prepare(0, 1.0)  # one seed for all runs: which labels are bought depends on it
         prints = {role: domain.fingerprint for role, domain in domains.items()}
-        return digest({"pipeline": identity_of(self.pipeline), "domains": prints})
+        weights = {} if self.weights is None else {"weights": identity_of(self.weights)}
+        return digest({"pipeline": identity_of(self.pipeline), "domains": prints, **weights})
 
     def open(self, cell: Cell) -> tuple[Pipeline, DomainSet, list[PlannedStage]]:
         """Pipeline, domains and plan of a cell."""
@@ -125,6 +128,7 @@ class Grid(Cells):
             [0.0, 0.01, 0.1, 1.0] if fractions is None else fractions,
             [0, 1, 2] if seeds is None else seeds,
         )
+        self.weights = weights
         self.arms: list[Arm] = [ARMS[name] for name in self.pipelines]
 
     def cells(self) -> Iterator[Cell]:

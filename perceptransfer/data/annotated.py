@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
@@ -73,15 +72,10 @@ class Annotated(FileSource):
             rows = read_rows(self.path)
             names = [ROWS, *(str(row[key]) for row in rows for key in ("file", *KINDS[:2]) if key in row)]
             hashes = [[name, content_hash(self.path / name)] for name in names]
-            self._content = digest([[DESCRIPTION, self._description_hash()], *hashes])
+            # Of who rendered the pictures their own hashes tell all that counts.
+            about = {key: value for key, value in self._about().items() if key != "rendering"}
+            self._content = digest([about, *hashes])
         return {"content": self._content}
-
-    def _description_hash(self) -> str:
-        """That of the file as it was without the note of who rendered it: of pictures, their own hashes tell all."""
-        about = dict(self._about())
-        if about.pop("rendering", None) is None:
-            return content_hash(self.path / DESCRIPTION)
-        return hashlib.sha256((json.dumps(about, indent=1) + "\n").encode()).hexdigest()
 
     def load(self, size: tuple[int, int]) -> ImageSet:
         """Read all images and labels.

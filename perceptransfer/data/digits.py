@@ -28,6 +28,8 @@ class FontDigits(ImageSource):
     balanced. Every variable is uniform in its range.
     """
 
+    NOT_IDENTITY = frozenset({"font_folder"})  # its fonts count, wherever they lie
+
     def __init__(
         self,
         count: int = 6000,
@@ -96,8 +98,6 @@ class FontDigits(ImageSource):
         for name, (low, high) in self._ranges.items():
             if not low <= high:
                 raise ConfigError(f"range {low} to {high} is empty", key=name, remedy="give the smaller end first")
-        if font_folder is not None:  # its fonts count, wherever they lie; see `identity_extra`
-            self.__dict__["NOT_IDENTITY"] = frozenset({"font_folder"})
         self._fields: dict[tuple[int, int, int], Field] = {}
         self._fonts: list[Path] = []
 

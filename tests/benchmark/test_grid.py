@@ -217,6 +217,14 @@ def test_a_folder_of_another_set_up_is_refused_and_left_alone(
     assert before == {name: (finished / name).read_bytes() for name in before}
 
 
+def test_given_weights_are_part_of_the_set_up(data) -> None:
+    names, encoder = ["A", "B"], Encoder(options={"widths": [4, 8], "dim": 16})
+    with_weights = {
+        grid_of(data, arms=names, weights=given).setup() for given in (encoder, evolve(encoder, options={"dim": 8}))
+    }
+    assert len(with_weights | {grid_of(data, arms=["A"]).setup()}) == 3
+
+
 def test_a_folder_filled_in_parts_names_all_its_arms_and_commands(data, tmp_path: Path) -> None:
     for arm in ("A", "D"):
         RealFractionBenchmark(grid_of(data, arms=[arm], seeds=[0]), tmp_path, command=f"make {arm}").run(quiet=True)
