@@ -6,19 +6,40 @@ from collections.abc import Iterable
 from statistics import fmean
 from typing import Any
 
-from perceptransfer.metrics import GroupCounts, interference, seed_scores
+from perceptransfer.metrics import Comparison, GroupCounts, interference, seed_scores
 
 Row = dict[str, Any]
 
 
-def table(rows: list[Row]) -> str:
-    """Everything as Markdown, over the seeds that all models have."""
+def by_model(rows: list[Row]) -> dict[str, list[Row]]:
+    """Rows of each model in the order of seeds, over the seeds that all models have."""
     seeds = [{row["seed"] for row in rows if row["arm"] == arm} for arm in {row["arm"] for row in rows}]
-    by_arm: dict[str, list[Row]] = {}
+    found: dict[str, list[Row]] = {}
     for row in sorted((row for row in rows if row["seed"] in set.intersection(*seeds)), key=lambda row: row["seed"]):
-        by_arm.setdefault(row["arm"], []).append(row)
-    alone = {arm.partition(": ")[2]: found for arm, found in by_arm.items() if arm.startswith("alone")}
-    together = {arm.partition(": ")[2]: found for arm, found in by_arm.items() if arm.startswith("together")}
+        found.setdefault(row["arm"], []).append(row)
+    return found
+
+
+def parted(by_arm: dict[str, list[Row]]) -> tuple[dict[str, list[Row]], dict[str, list[Row]]]:
+    """Models of all tasks by their weighting, and models of one task by its name."""
+    parts: dict[str, dict[str, list[Row]]] = {"together": {}, "alone": {}}
+    for arm, found in by_arm.items():
+        kind, _, name = arm.partition(": ")
+        parts[kind][name] = found
+    return parts["together"], parts["alone"]
+
+
+def compared(together: list[Row], alone: dict[str, list[Row]], on: str) -> dict[str, Comparison]:
+    """Interference of every task on ``synthetic`` or ``real`` images."""
+    single = {task: _counts(found, task, on) for task, found in alone.items()}
+    multi = {task: _counts(together, task, on) for task in alone}
+    return interference(multi, single, {task: found[0]["scores"][task]["direction"] for task, found in alone.items()})
+
+
+def table(rows: list[Row]) -> str:
+    """Everything as Markdown."""
+    by_arm = by_model(rows)
+    together, alone = parted(by_arm)
     parts = [_scores(name, found, alone, on) for on in ("synthetic", "real") for name, found in together.items()]
     return "\n".join([*parts, _cost(by_arm, len(alone)), *(_conflict(name, f) for name, f in together.items())])
 
@@ -32,10 +53,7 @@ def _head(title: str, *columns: str) -> str:
 
 
 def _scores(name: str, together: list[Row], alone: dict[str, list[Row]], on: str) -> str:
-    single = {task: _counts(found, task, on) for task, found in alone.items()}
-    multi = {task: _counts(together, task, on) for task in alone}
-    kinds = {task: found[0]["scores"][task] for task, found in alone.items()}
-    found = interference(multi, single, {task: kind["direction"] for task, kind in kinds.items()})
+    found = compared(together, alone, on)
     seeds = len(together)
     title = f"{name}, {on} images: learnt together minus alone, positive where together is better, {seeds} seeds"
     text = _head(title, "task", "metric", "alone", "together", "difference [95 %]", "sign-flip test")
@@ -45,9 +63,9 @@ def _scores(name: str, together: list[Row], alone: dict[str, list[Row]], on: str
         text += _line(
             [
                 task,
-                kinds[task]["metric"],
-                f"{single[task].score():.3f}",
-                f"{multi[task].score():.3f}",
+                alone[task][0]["scores"][task]["metric"],
+                f"{_counts(alone[task], task, on).score():.3f}",
+                f"{_counts(together, task, on).score():.3f}",
                 f"{row.difference:+.3f}{interval}",
                 str(row.test),
             ]

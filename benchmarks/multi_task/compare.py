@@ -2,9 +2,9 @@
 
 ``python benchmarks/multi_task/compare.py --config benchmarks/multi_task/lmo.yaml`` takes the data and pipeline of
 any configuration; every option can be given on the command line, ``--seeds "[0,1,2,3,4,5]"`` for example. Each model is
-trained in a process of its own, one after the other, so that its peak memory is its own. Writes into ``--output``:
-``rows.jsonl``, one row a model and seed (the same command goes on after an interruption), and ``table.md``. Scores are
-those after the last stage, on the real test and on held-out synthetic images.
+trained in a process of its own, so that its peak memory is its own. Writes into ``--output``: ``rows.jsonl``, one row a
+model and seed (the same command goes on after an interruption), ``table.md`` and ``interference.png``. Scores are those
+after the last stage, on the real test and on held-out synthetic images.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ import resource
 import sys
 import tempfile
 import time
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
 import torch
+from _picture import picture
 from _tables import table
 from jsonargparse import auto_cli
 
@@ -132,6 +133,7 @@ def main(
     output: str = "results/multi_task",
     accelerator: str = "cpu",
     threads: int = 1,
+    jobs: int = 1,
 ) -> None:
     """Compare.
 
@@ -142,7 +144,8 @@ def main(
         seeds: Seeds; null means 0, 1 and 2.
         output: Folder of rows and table.
         accelerator: Lightning's accelerator.
-        threads: Threads of the training process.
+        threads: Threads of a training process.
+        jobs: Models trained at once.
     """
     folder = Path(output)
     folder.mkdir(parents=True, exist_ok=True)
@@ -150,21 +153,28 @@ def main(
     rows = finished(path)
     compared = arms(pipeline, methods or [Static.__name__])
     keys = {name: fingerprint([data, arm, accelerator, threads]) for name, arm in compared.items()}
-    for name, arm in compared.items():
-        key = keys[name]
-        for seed in seeds or [0, 1, 2]:
-            if any((row["key"], row["seed"]) == (key, seed) for row in rows):
-                continue
-            config = {"data": config_of(data), "pipeline": config_of(arm)}
-            # A new process each, so that one model's peak memory does not hide another's.
-            with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-                row = {"arm": name, "key": key} | pool.submit(train, config, seed, accelerator, threads).result()
+    seeds = seeds or [0, 1, 2]
+    done = {(row["key"], row["seed"]) for row in rows}
+    # A new process for each, so that one model's peak memory does not hide another's.
+    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), max_tasks_per_child=1) as pool:
+        running: dict[Future[Row], str] = {}
+        for seed in seeds:
+            for name, arm in compared.items():
+                if (keys[name], seed) not in done:
+                    config = {"data": config_of(data), "pipeline": config_of(arm)}
+                    running[pool.submit(train, config, seed, accelerator, threads)] = name
+        for future in as_completed(running):
+            name = running[future]
+            row: Row = {"arm": name, "key": keys[name]} | future.result()
             rows.append(row)
             with path.open("a") as file:
                 file.write(json.dumps(row) + "\n")
-            print(name, seed, {task: round(found["real"], 3) for task, found in row["scores"].items()}, flush=True)
-    text = table([row for row in rows if row["key"] in keys.values() and row["seed"] in (seeds or [0, 1, 2])])
+            real = {task: round(found["real"], 3) for task, found in row["scores"].items()}
+            print(name, row["seed"], real, flush=True)
+    wanted = [row for name in compared for row in rows if row["key"] == keys[name] and row["seed"] in seeds]
+    text = table(wanted)
     (folder / "table.md").write_text(text)
+    (folder / "interference.png").write_bytes(picture(wanted))
     print(text)
 
 

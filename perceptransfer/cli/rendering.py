@@ -94,12 +94,16 @@ def change(text: str) -> tuple[str, Any]:
 
 
 class _Line:
-    """Progress on one line; the rate is that of this command, without what was there before."""
+    """Progress on one line; the rate is that since the first image of this command, starting the renderer left out."""
 
     def __init__(self) -> None:
-        self.made = 0
+        self.made, self.first = 0, 0.0
 
     def __call__(self, done: int, wanted: int, seconds: float) -> None:
         self.made += 1
+        if self.made == 1:
+            self.first = seconds
+        rate = (self.made - 1) / max(seconds - self.first, 1e-9)
+        told = f", {rate:.1f} images/s, about {(wanted - done) / rate:.0f} s left" if rate else ""
         end = "\n" if done == wanted else ""
-        print(f"\r{done}/{wanted}, {self.made / max(seconds, 1e-9):.1f} images/s", end=end, file=sys.stderr, flush=True)
+        print(f"\r{done}/{wanted}{told}".ljust(60), end=end, file=sys.stderr, flush=True)
