@@ -69,6 +69,7 @@ class MeshTable(Table):
         sensor: SensorRanges | None = None,
         origin: str = "rendered",
         licence: str = "unknown",
+        rotations: dict[str, Rotations] | None = None,
     ) -> None:
         folder = Path(models).expanduser()
         if not folder.is_dir():
@@ -76,7 +77,7 @@ class MeshTable(Table):
         things: dict[str, Thing] = {name: file.thing(folder) for name, file in objects.items()}
         super().__init__(
             things, viewpoint, crops, rotation, spread_m, closeness, distractors, distractor_count, table, table_m,
-            backdrop, lighting, sensor, origin, licence,
+            backdrop, lighting, sensor, origin, licence, rotations,
         )  # fmt: skip
 
     def identity_extra(self) -> Mapping[str, Any]:

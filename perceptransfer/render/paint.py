@@ -66,14 +66,14 @@ def on_surface(
 def behind(background: Background, camera: Camera) -> Colours:
     """What the camera sees where nothing is, linear ``float32 [H, W, 3]``.
 
-    A photo fills the picture (a random piece of its shape); a pattern repeats every ``scale`` heights, from a random
-    start.
+    A photo fills the picture with a piece of its shape, ``scale`` of the largest, from a random place; a pattern
+    repeats every ``scale`` heights, from a random start.
     """
     texture, (height, width) = background.texture, (camera.height, camera.width)
     rng = np.random.default_rng(texture.seed + 1)
     if texture.image is not None:
         photo = picture(texture.image)
-        share = rng.uniform(0.6, 1.0) * min(photo.shape[0] / height, photo.shape[1] / width)
+        share = texture.scale * min(photo.shape[0] / height, photo.shape[1] / width)
         h, w = max(1, round(share * height)), max(1, round(share * width))
         y, x = rng.integers(0, photo.shape[0] - h + 1), rng.integers(0, photo.shape[1] - w + 1)
         piece = np.ascontiguousarray(photo[y : y + h, x : x + w])

@@ -87,7 +87,7 @@ class Texture:
     """A procedural pattern between the surface's colour and ``second_colour``, or a picture file.
 
     ``kind`` is a name of `patterns.PATTERNS`; ``scale`` is the size of its features in metres (for a background: in
-    heights of the picture). An ``image`` takes the pattern's place.
+    heights of the picture). An ``image`` takes the pattern's place; behind a picture ``scale`` is the share of it seen.
     """
 
     kind: str = "plain"

@@ -68,7 +68,9 @@ class Surface(Ranges):
 class Backdrop(Ranges):
     """What is seen where there is no body: a pattern, or in ``photo_share`` of the pictures a piece of a photo.
 
-    ``photos`` is a folder, searched with its sub-folders. ``other`` takes its place in ``other_share`` of the pictures.
+    ``photos`` is a folder, searched with its sub-folders; ``photo_part`` is the piece's size as a share of the largest
+    of the picture's shape, so that whole frames can stand at their own scale behind a cut-out object. ``other`` takes
+    its place in ``other_share`` of the pictures.
     """
 
     NOT_IDENTITY = frozenset({"photos"})
@@ -80,11 +82,16 @@ class Backdrop(Ranges):
         pattern_heights: Number = (0.1, 1.5),
         photos: str | None = None,
         photo_share: float = 0.5,
+        photo_part: Number = (0.6, 1.0),
         other: Backdrop | None = None,
         other_share: float = 0.5,
     ) -> None:
-        self._numbers(pattern_heights=pattern_heights, photo_share=photo_share, other_share=other_share)
-        self._positive("pattern_heights")
+        self._numbers(
+            pattern_heights=pattern_heights, photo_share=photo_share, photo_part=photo_part, other_share=other_share
+        )
+        self._positive("pattern_heights", "photo_part")
+        if self.ranges["photo_part"].high > 1:
+            raise ConfigError("needs 0 < photo_part <= 1", key="photo_part")
         self.colour = colour or Hsv()
         self.patterns = known_patterns(patterns)
         self.photos = None if photos is None else Path(photos)
@@ -106,7 +113,7 @@ class Backdrop(Ranges):
             photo = str(self.files[int(draws.rng("file").integers(len(self.files)))])
         texture = Texture(
             kind=self.patterns[int(draws.rng("pattern").integers(len(self.patterns)))],
-            scale=self.draw("pattern_heights", draws),
+            scale=self.draw("pattern_heights" if photo is None else "photo_part", draws),
             second_colour=self.colour.sample(draws.under("second")),
             seed=draws.seed("texture"),
             image=photo,

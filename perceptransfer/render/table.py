@@ -30,7 +30,11 @@ class Table(Scene):
     Each thing gets a place within ``spread_m`` of the middle where its bounding circle keeps clear of the others';
     ``closeness`` above 0 lets the circles overlap by that share, so that things occlude and touch one another. If
     there is no room, the area grows. A thing's lowest point touches the table. Things are turned by ``rotation``, but
-    for objects that look the same from all sides. One view an object, its class the object's name.
+    for objects that look the same from all sides, those named in ``rotations`` by their own. One view an object, its
+    class the object's name.
+
+    Raises:
+        ConfigError: ``rotations`` names no object.
     """
 
     def __init__(
@@ -50,6 +54,7 @@ class Table(Scene):
         sensor: SensorRanges | None = None,
         origin: str = "rendered",
         licence: str = "unknown",
+        rotations: dict[str, Rotations] | None = None,
     ) -> None:
         self._numbers(spread_m=spread_m, closeness=closeness, distractor_count=distractor_count, table_m=table_m)
         self._positive("spread_m", "table_m")
@@ -61,6 +66,9 @@ class Table(Scene):
         if len(names) > 1:
             raise ConfigError("the objects have different keypoints", key="objects", remedy="give all as many")
         flips = {thing.keypoint_flip for thing in objects.values()}
+        self.rotations = dict(rotations or {})
+        if unknown := sorted(self.rotations.keys() - objects.keys()):
+            raise ConfigError(f"no such objects: {unknown}", key="rotations", remedy=f"one of {', '.join(objects)}")
         self.objects, self.distractors = dict(objects), list((distractors or {}).values())
         self.viewpoint, self.crops, self.rotation = viewpoint, crops, rotation or Upright()
         self.surface, self.table_m = table or Surface(), table_m
@@ -105,7 +113,7 @@ class Table(Scene):
             made = thing.make(own)
             pose = np.eye(4)
             if distracts or thing.turns:  # a distractor has no keypoints
-                pose[:3, :3] = self.rotation.sample(own.under("rotation"))
+                pose[:3, :3] = self.rotations.get(name, self.rotation).sample(own.under("rotation"))
             body = Body(
                 name, 0, made.shape, matrix4(pose), made.material, None if distracts else name,
                 keypoints=() if distracts else made.keypoints, symmetries=made.symmetries, distractor=distracts,

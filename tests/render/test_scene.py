@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import itertools
 from pathlib import Path
+from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
 from perceptransfer.core.config import config_of, instantiate
 from perceptransfer.core.errors import ConfigError, DataError
-from perceptransfer.render.camera import project, transform
+from perceptransfer.render.camera import matrix4, project, transform
 from perceptransfer.render.codec import from_json, to_json
+from perceptransfer.render.colours import to_srgb
 from perceptransfer.render.hand import ANATOMY, FINGERS, KEYPOINT_NAMES, Pose, build, finger_joints
 from perceptransfer.render.hand_scene import Fingers, Hand
 from perceptransfer.render.optics import Crops, Viewpoint
-from perceptransfer.render.plan import Background, Capsules, ScenePlan
+from perceptransfer.render.paint import behind
+from perceptransfer.render.plan import Background, Camera, Capsules, ScenePlan
+from perceptransfer.render.rotations import Upright
 from perceptransfer.render.scene import Scene
 from perceptransfer.render.spec import read_scene
 from perceptransfer.render.surfaces import Backdrop
@@ -197,6 +202,32 @@ def test_photos_as_backgrounds(tmp_path: Path) -> None:
     photos = [it.texture.image for it in drawn]
     assert 8 < photos.count(str(tmp_path / "deep" / "a.png")) < 32 and None in photos
     assert isinstance(drawn[0], Background)
+
+
+@pytest.mark.parametrize("part", [0.0, [0.2, 1.5]])
+def test_a_piece_of_a_photo_is_a_share_of_it(part: Any) -> None:
+    with pytest.raises(ConfigError, match="photo_part"):
+        Backdrop(photo_part=part)
+
+
+def test_a_photo_stands_behind_a_picture_at_the_scale_asked_for(tmp_path: Path) -> None:
+    # A ramp from left to right: what the piece spans tells how large it is.
+    ramp = np.repeat(np.arange(0, 256, dtype=np.uint8)[None, :, None], 3, 2).repeat(128, 0)
+    cv2.imwrite(str(tmp_path / "a.png"), ramp)
+    camera = Camera(((1, 0, 0), (0, 1, 0), (0, 0, 1)), 64, 64, matrix4(np.eye(4)))
+    for part in (0.25, 1.0):
+        backdrop = Backdrop(photos=str(tmp_path), photo_share=1.0, photo_part=part)
+        seen = to_srgb(behind(backdrop.sample(_draws()), camera))  # type: ignore[arg-type]
+        assert np.ptp(seen[0, :, 0]) * 255 == pytest.approx(part * 128, abs=4)  # a square piece of 256 x 128 pixels
+
+
+def test_an_object_may_have_a_rotation_of_its_own() -> None:
+    lying = Upright(tilt_deg=90.0)
+    scene = small_table(rotation=Upright(), rotations={"block": lying})
+    poses = {body.category: np.asarray(body.world_from_object) for body in scene.sample(0, 0).bodies if body.category}
+    assert abs(poses["block"][2, 2]) < 1e-9 and poses["pill"][2, 2] == pytest.approx(1)
+    with pytest.raises(ConfigError, match="no such objects: \\['brick'\\]"):
+        small_table(rotations={"brick": lying})
 
 
 def test_a_table_needs_objects() -> None:
