@@ -1,7 +1,8 @@
 """LINEMOD-Occluded as labelled object crops: ``python benchmarks/lmo/prepare.py DATA OUT``.
 
 DATA holds ``lmo_real`` (BOP-19 test frames, meshes, annotated poses) and ``lmo_synth``; OUT gets ``real`` and
-``reference``, with class, mask, depth and keypoints, in the layout that `perceptransfer.Annotated` reads.
+``reference``, with class, mask, depth and keypoints, in the layout that `perceptransfer.Annotated` reads, and ``frames``:
+whole frames of the train split, without labels, as backgrounds of renders.
 
 A real crop is the square around the object's amodal (projected) box times 1.2, at 96 px, of objects that are at least
 30 % visible; beyond the frame the picture repeats its border and the mask is ignored. Keypoints are the object's centre
@@ -15,6 +16,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -121,8 +123,9 @@ def class_index(names: dict[int, str]) -> NDArray[np.uint8]:
     return table
 
 
-def real(data: Path, folder: Path, models: dict[int, Model], names: dict[int, str]) -> None:
-    """Crops of the real frames."""
+def real(data: Path, folder: Path, backgrounds: Path, models: dict[int, Model], names: dict[int, str]) -> None:
+    """Crops of the real frames, and copies of those of the train split."""
+    backgrounds.mkdir(parents=True, exist_ok=True)
     frames = json.loads((data / "annotations.json").read_text())
     splits = json.loads((data / "split_blocks.json").read_text())
     about = {"origin": "LINEMOD-Occluded, BOP-19 test images", "licence": "see the data's README"}
@@ -131,6 +134,8 @@ def real(data: Path, folder: Path, models: dict[int, Model], names: dict[int, st
         part = splits[frame["file"]]
         if part == "gap":
             continue
+        if part == "train":
+            shutil.copyfile(data / "images" / frame["file"], backgrounds / frame["file"])
         image = cv2.imread(str(data / "images" / frame["file"]))[..., ::-1]
         classes = cv2.imread(str(data / "masks" / frame["file"].replace(".jpg", ".png")), cv2.IMREAD_UNCHANGED)
         camera = np.array(frame["cam_K"]).reshape(3, 3)
@@ -192,7 +197,7 @@ def main() -> None:
         )
         for number, name in names.items()
     }
-    real(given.data / "lmo_real", given.out / "real", models, names)
+    real(given.data / "lmo_real", given.out / "real", given.out / "frames", models, names)
     reference(given.data / "lmo_synth", given.out / "reference", models, names)
 
 
