@@ -1,8 +1,8 @@
 """LINEMOD-Occluded as labelled object crops: ``python benchmarks/lmo/prepare.py DATA OUT``.
 
 DATA holds ``lmo_real`` (BOP-19 test frames, meshes, annotated poses) and ``lmo_synth``; OUT gets ``real`` and
-``reference``, with class, mask, depth and keypoints, in the layout that `perceptransfer.Annotated` reads, and ``frames``:
-whole frames of the train split, without labels, as backgrounds of renders.
+``reference``, with class, mask, depth and keypoints, in the layout that `perceptransfer.Annotated` reads, and
+``frames``: whole frames of the train split, without labels, as backgrounds of renders.
 
 A real crop is the square around the object's amodal (projected) box times 1.2, at 96 px, of objects that are at least
 30 % visible; beyond the frame the picture repeats its border and the mask is ignored. Keypoints are the object's centre
