@@ -76,7 +76,7 @@ def test_benchmarks_parse_and_name_real_arms(path: Path, capsys: pytest.CaptureF
     from perceptransfer.benchmark import Grid
 
     made = parser.instantiate(config)
-    grid = Grid(made.data, made.pipeline, made.arms, made.fractions, made.seeds)
+    grid = Grid(made.data, made.pipeline, made.arms, made.fractions, made.seeds, arm_fractions=made.arm_fractions)
     assert list(grid.cells())
 
 

@@ -104,7 +104,8 @@ class Cells(Configurable, ABC):
 class Grid(Cells):
     """The arms of `ARMS`. Arms without real labels have their cell at fraction 0 only.
 
-    ``weights`` is the pretrained encoder of arms B and C.
+    ``weights`` is the pretrained encoder of arms B and C. ``arm_fractions`` leaves an arm those of the fractions that
+    it names: ``{"A+": [1]}`` for one that takes long.
 
     Raises:
         ConfigError: an unknown arm, or one that the pipeline's stages do not allow.
@@ -120,6 +121,7 @@ class Grid(Cells):
         fractions: list[float] | None = None,
         seeds: list[int] | None = None,
         weights: Encoder | None = None,
+        arm_fractions: dict[str, list[float]] | None = None,
     ) -> None:
         super().__init__(
             data,
@@ -130,13 +132,17 @@ class Grid(Cells):
         )
         self.weights = weights
         self.arms: list[Arm] = [ARMS[name] for name in self.pipelines]
+        self.arm_fractions = arm_fractions or {}
+        if unknown := sorted(set(self.arm_fractions) - set(ARMS)):
+            raise ConfigError(f"unknown arms {unknown}", key="arm_fractions", remedy=f"use some of {', '.join(ARMS)}")
 
     def cells(self) -> Iterator[Cell]:
         """All cells, seed by seed."""
         for seed in self.seeds:
             for arm in self.arms:
                 for fraction in self.fractions:
-                    if arm.labels if fraction > 0 else arm.zero:
+                    wanted = fraction in self.arm_fractions.get(arm.name, self.fractions)
+                    if wanted and (arm.labels if fraction > 0 else arm.zero):
                         yield Cell(arm.name, fraction, seed)
 
     def describe_arms(self) -> dict[str, str]:

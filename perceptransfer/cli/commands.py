@@ -25,6 +25,7 @@ def benchmark(
     fractions: list[float] | None = None,
     seeds: list[int] | None = None,
     weights: Encoder | None = None,
+    arm_fractions: dict[str, list[float]] | None = None,
     output: str = "results/benchmark",
     store: str | None = None,
     jobs: int | None = None,
@@ -44,6 +45,7 @@ def benchmark(
         fractions: Shares of the real label pool, 0 to 1; null means 0, 0.01, 0.1 and 1.
         seeds: Seeds; each draws another permutation of the real labels. null means 0, 1 and 2.
         weights: Pretrained encoder of arms B and C, which are left out without it.
+        arm_fractions: Arms that run at some of the fractions only, such as "{A+: [1]}"; null for none.
         output: Folder for results, ledger and report; run again to go on after an interruption.
         store: Folder of trained stages, to be shared between benchmarks; null puts it into the output folder.
         jobs: Processes; null takes one a core.
@@ -53,7 +55,7 @@ def benchmark(
         title: Head of the report.
         quiet: Print no progress.
     """
-    grid = Grid(data, pipeline, arms, fractions, seeds, weights)
+    grid = Grid(data, pipeline, arms, fractions, seeds, weights, arm_fractions)
     about = {"minutes_per_label": minutes_per_label, "title": title}
     failed = _run_grid(grid, output, store, jobs, threads, accelerator, quiet, **about)
     print(f"report: {Path(output) / 'report.html'}")

@@ -225,6 +225,15 @@ def test_given_weights_are_part_of_the_set_up(data) -> None:
     assert len(with_weights | {grid_of(data, arms=["A"]).setup()}) == 3
 
 
+def test_an_arm_may_have_some_of_the_fractions_only(data) -> None:
+    grid = grid_of(data, arms=["A", "D", "I"], fractions=[0, 0.2, 1], seeds=[0], arm_fractions={"A": [1]})
+    assert [(cell.arm, cell.fraction) for cell in grid.cells()] == [("A", 1), ("D", 0), ("I", 0), ("I", 0.2), ("I", 1)]
+    fewer = grid_of(data, arms=["D", "I"], fractions=[0], seeds=[0], arm_fractions={"A": [1], "I": [1]})
+    assert [(cell.arm, cell.fraction) for cell in fewer.cells()] == [("D", 0)], "a part of a run keeps its file"
+    with pytest.raises(ConfigError, match=r"unknown arms \['Z'\]"):
+        grid_of(data, arm_fractions={"Z": [1]})
+
+
 def test_a_folder_filled_in_parts_names_all_its_arms_and_commands(data, tmp_path: Path) -> None:
     for arm in ("A", "D"):
         RealFractionBenchmark(grid_of(data, arms=[arm], seeds=[0]), tmp_path, command=f"make {arm}").run(quiet=True)
