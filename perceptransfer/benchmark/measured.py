@@ -172,14 +172,14 @@ def _grid(task: str, rows: list[Row]) -> Grid:
         for place, cell in cells.items()
         if cell.rows and all(row.score_synthetic is not None for row in cell.rows)
     }
-    return Grid(*kinds[0], cells, _draws(counts), _draws(held_out))
+    return Grid(*kinds[0], cells, _draws(counts, cells), _draws(held_out, cells))
 
 
-def _draws(counts: Mapping[Place, GroupCounts]) -> dict[Place, Draws]:
-    """Draws of all cells; those with equally many seeds are resampled together."""
-    result: dict[Place, Draws] = {}
-    for size in sorted({item.seeds for item in counts.values()}):
-        same = {f"{place[0]}@{place[1]!r}": place for place, item in counts.items() if item.seeds == size}
-        drawn = bootstrap_draws({name: counts[place] for name, place in same.items()})
-        result |= {place: drawn[name] for name, place in same.items()}
-    return result
+def _draws(counts: Mapping[Place, GroupCounts], cells: Mapping[Place, Cell]) -> dict[Place, Draws]:
+    """Draws of all cells, paired by seed also where a seed failed in some of them."""
+    if not counts:
+        return {}
+    names = {f"{arm}@{fraction!r}": (arm, fraction) for arm, fraction in counts}
+    seeds = {name: cells[place].seeds for name, place in names.items()}
+    drawn = bootstrap_draws({name: counts[place] for name, place in names.items()}, seeds=seeds)
+    return {place: drawn[name] for name, place in names.items()}

@@ -105,19 +105,33 @@ def resampled_scores(counts: GroupCounts, seed_weights: ArrayLike, group_weights
     return np.asarray((np.where(by_seed > 0, scores, 0.0) * by_seed).sum(axis=1) / by_seed.sum(axis=1))
 
 
-def bootstrap_draws(arms: Mapping[str, GroupCounts], *, draws: int = DRAWS, seed: int = 0) -> dict[str, Floats]:
+def bootstrap_draws(
+    arms: Mapping[str, GroupCounts],
+    *,
+    seeds: Mapping[str, Sequence[int]] | None = None,
+    draws: int = DRAWS,
+    seed: int = 0,
+) -> dict[str, Floats]:
     """Score ``[draws]`` of each arm, all arms resampled together, for intervals of anything computed from them.
 
-    Arms are paired by seed, and by test group where they have equally many groups. An arm's draws depend on ``seed``
-    and on its own numbers of seeds and groups only, not on which other arms stand beside it.
+    Arms are paired by seed, and by test group where they have equally many groups. ``seeds`` names the training seeds
+    of each arm in the order of its counts, for arms that lack some; without it all arms have the same. A draw without
+    any seed of an arm takes each of that arm's once. An arm's draws depend on ``seed``, on all training seeds together
+    and on its own number of groups only, not on which other arms stand beside it.
 
     Raises:
-        UndefinedMetricError: no arm, or arms with different numbers of seeds.
+        UndefinedMetricError: no arm, or, where ``seeds`` does not say which, arms with different numbers of seeds.
     """
     sizes = {counts.seeds for counts in arms.values()}
-    if len(sizes) != 1:
+    if seeds is None and len(sizes) == 1:
+        seeds = dict.fromkeys(arms, range(*sizes))
+    if not arms or seeds is None or any(len(set(seeds[name])) != counts.seeds for name, counts in arms.items()):
         raise UndefinedMetricError(f"arms with {sorted(sizes)} seeds cannot be paired", key="seeds")
-    by_seed = _weights(np.random.default_rng([seed, 0]), draws, sizes.pop())
+    drawn = sorted({one for name in arms for one in seeds[name]})
+    weights = _weights(np.random.default_rng([seed, 0]), draws, len(drawn))
+    by_seed = {name: weights[:, [drawn.index(one) for one in seeds[name]]] for name in arms}
+    for kept in by_seed.values():
+        kept[kept.sum(axis=1) == 0] = 1
     result = {name: np.empty(draws) for name in arms}
     for groups in {counts.hits.shape[1] for counts in arms.values()}:
         rng = np.random.default_rng([seed, groups])
@@ -126,7 +140,7 @@ def bootstrap_draws(arms: Mapping[str, GroupCounts], *, draws: int = DRAWS, seed
             by_group = _weights(rng, part.stop - start, groups)
             for name, counts in arms.items():
                 if counts.hits.shape[1] == groups:
-                    result[name][part] = resampled_scores(counts, by_seed[part], by_group)
+                    result[name][part] = resampled_scores(counts, by_seed[name][part], by_group)
     return result
 
 

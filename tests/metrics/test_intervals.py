@@ -124,6 +124,22 @@ def test_pairing_removes_what_arms_share():
     assert (same.low, same.high) == (0, 0)
 
 
+def test_arms_that_lack_a_seed_are_paired_by_seed_and_not_by_place():
+    correct, _, _ = sample(10, seeds=6, n=200)
+    correct[0] = False  # one bad seed, the same in both arms
+    whole, first, last = (group_counts(correct[kept]) for kept in (slice(None), slice(0, 5), slice(1, 6)))
+    seeds = {"whole": range(6), "first": range(5), "last": range(1, 6)}
+    drawn = bootstrap_draws({"whole": whole, "first": first, "last": last}, seeds=seeds)
+    np.testing.assert_array_equal(drawn["whole"], bootstrap_draws({"whole": whole})["whole"])
+    shared = np.corrcoef(drawn["whole"], drawn["first"])[0, 1]
+    apart = np.corrcoef(drawn["whole"], bootstrap_draws({"first": group_counts(correct[[1, 2, 3, 4, 0]])})["first"])
+    assert shared > 0.9 > abs(apart[0, 1])  # the bad seed stands at another place there
+    one = bootstrap_draws({"whole": whole, "one": group_counts(correct[3:4])}, seeds={"whole": range(6), "one": [3]})
+    assert one["one"].mean() == pytest.approx(correct[3].mean(), abs=0.01)
+    with pytest.raises(UndefinedMetricError):
+        bootstrap_draws({"first": first}, seeds={"first": [0, 1, 2, 3, 3]})
+
+
 def test_scores_without_items_bring_seed_noise_only():
     counts = seed_scores([0.5, 0.7, 0.9])
     assert counts.score() == pytest.approx(0.7)
