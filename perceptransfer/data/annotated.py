@@ -11,7 +11,7 @@ import numpy as np
 from perceptransfer.core.config import digest
 from perceptransfer.core.errors import ConfigError, DataError
 from perceptransfer.core.features import DEPTH, KEYPOINTS, MASK
-from perceptransfer.data.annotation_rows import DESCRIPTION, ROWS, Row, read_keypoints, read_rows
+from perceptransfer.data.annotation_rows import DESCRIPTION, ROWS, Row, focal_px, read_keypoints, read_rows
 from perceptransfer.data.crop import crop_map, whole
 from perceptransfer.data.files import FileSource, content_hash
 from perceptransfer.data.image_set import ImageSet
@@ -35,10 +35,15 @@ class Annotated(FileSource):
     and drops those that it does not name. ``test_share`` puts that share of a set without splits into the test, whole
     groups at a time, by a fixed seed. Images are squashed to the data's size, labels with them: masks and depth by the
     nearest pixel. Keypoints out of the picture count as not labelled.
+
+    ``canonical_focal_px`` turns depth into that of a camera of this focal length, in pixels of the data's size: depth
+    times it over the image's own focal length, from the row's ``K``. A crop that is cut around an object shows neither
+    how far away nor how much magnified it is, but their ratio (Yin et al., Metric3D, ICCV 2023). Metres of the scene
+    are the prediction times the image's focal length over it; ``delta1`` and ``abs_rel`` are the same for both.
     """
 
     NOT_IDENTITY = FileSource.NOT_IDENTITY
-    IF_GIVEN = frozenset({"test_share", "class_map"})
+    IF_GIVEN = frozenset({"test_share", "class_map", "canonical_focal_px"})
 
     def __init__(
         self,
@@ -52,13 +57,17 @@ class Annotated(FileSource):
         on_bad_image: Literal["error", "quarantine"] = "error",
         test_share: float | None = None,
         class_map: dict[str, str | list[str]] | None = None,
+        canonical_focal_px: float | None = None,
     ) -> None:
         super().__init__(path, "squash", WHITE, on_bad_image, None)
         if labels is not None and not set(labels) <= set(KINDS):
             raise ConfigError(f"unknown kinds of label in {labels}", key="labels", remedy=f"known are {list(KINDS)}")
         if count is not None and count < 1:
             raise ConfigError(f"count must be positive, got {count}", key="count")
+        if canonical_focal_px is not None and not 0 < canonical_focal_px < np.inf:
+            raise ConfigError(f"must be a length in pixels, got {canonical_focal_px}", key="canonical_focal_px")
         one_of("mask", mask, ("classes", "label"))
+        self.canonical_focal_px = canonical_focal_px
         self.mask, self.test_share, self.class_map = mask, test_share, class_map
         self.chosen, self.kinds, self.split, self.count, self.grey = classes, labels, split, count, grey
 
@@ -159,7 +168,8 @@ class Annotated(FileSource):
         if self.mask == "label" and MASK in arrays:
             arrays[MASK] = self._own(arrays[MASK], [str(row["label"]) for row in rows], names["mask_classes"])
             names["mask_classes"] = ("background", "object")
-        return Targets(arrays, **names, keypoint_flip=None if flip is None else tuple(flip))
+        flip = None if flip is None else tuple(flip)
+        return Targets(arrays, **names, keypoint_flip=flip, canonical_focal_px=self.canonical_focal_px)
 
     def _own(self, masks: Array, labels: Sequence[str], names: Sequence[str]) -> Array:
         """1 where the mask shows the image's own class, 0 elsewhere; ignored pixels stay ignored."""
@@ -196,4 +206,6 @@ class Annotated(FileSource):
             )
         if key == DEPTH:
             values = values * np.float32(self._depth_scale(row))
+            if self.canonical_focal_px is not None:
+                values = values * np.float32(self.canonical_focal_px / focal_px(row, of, size, self.path))
         return crop_map(values.astype(np.uint8 if key == MASK else np.float32), whole(of), size, 0)

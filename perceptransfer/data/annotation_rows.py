@@ -42,6 +42,24 @@ def read_rows(folder: Path) -> list[Row]:
     return rows
 
 
+def focal_px(row: Row, of: tuple[int, int], size: tuple[int, int], where: Path) -> float:
+    """Focal length in pixels of an image of shape ``of`` once it has ``size``, over both axes (geometric mean).
+
+    Raises:
+        DataError: the row has no camera matrix ``K``, or one without positive focal lengths.
+    """
+    try:
+        across, down = float(row["K"][0][0]) * size[1] / of[1], float(row["K"][1][1]) * size[0] / of[0]
+    except (KeyError, IndexError, TypeError, ValueError):
+        across = down = 0.0
+    if not (0 < across < np.inf and 0 < down < np.inf):
+        raise DataError(
+            f"{row['file']} has the camera matrix {row.get('K')!r}", where=where / ROWS, key="K",
+            remedy="write the 3 x 3 matrix in pixels of this image, or leave out canonical_focal_px",
+        )  # fmt: skip
+    return float(np.sqrt(across * down))
+
+
 def read_keypoints(
     rows: Sequence[Row], sizes: Sequence[tuple[int, int]], size: tuple[int, int], count: int, where: Path
 ) -> NDArray[np.float32]:

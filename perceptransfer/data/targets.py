@@ -31,13 +31,15 @@ class Targets:
 
     ``mask_classes`` and ``keypoint_names`` name indices; ``keypoint_flip`` is the permutation of keypoints under
     mirroring (left and right change places), empty where none is needed, ``None`` where the mirror image is no such
-    object, so that it has no keypoints.
+    object, so that it has no keypoints. Depth with a ``canonical_focal_px`` is that of a camera of this focal length
+    for all images, so that it shrinks as a picture is magnified; without one it is that of the scene.
     """
 
     arrays: Mapping[str, Array] = field(default_factory=dict)
     mask_classes: tuple[str, ...] = ()
     keypoint_names: tuple[str, ...] = ()
     keypoint_flip: tuple[int, ...] | None = ()
+    canonical_focal_px: float | None = None
 
     def __bool__(self) -> bool:
         return bool(self.arrays)
@@ -88,13 +90,14 @@ class Targets:
 
     def replace(self, arrays: Mapping[str, Array]) -> Targets:
         """Other labels with the same names."""
-        return Targets(arrays, self.mask_classes, self.keypoint_names, self.keypoint_flip)
+        return replace(self, arrays=arrays)
 
     def digest(self) -> str:
         """Identity of all values and names."""
         hashes = {key: hashlib.sha256(np.ascontiguousarray(a).tobytes()).hexdigest() for key, a in self.arrays.items()}
         flip = None if self.keypoint_flip is None else list(self.keypoint_flip)
-        return digest([hashes, list(self.mask_classes), list(self.keypoint_names), flip])
+        canonical = [] if self.canonical_focal_px is None else [self.canonical_focal_px]
+        return digest([hashes, list(self.mask_classes), list(self.keypoint_names), flip, *canonical])
 
 
 def _refuse(wrong: Array, what: str, remedy: str, key: str, where: str, names: Sequence[str]) -> NoReturn:
@@ -113,7 +116,7 @@ def joined(parts: Sequence[Targets], where: str) -> Targets:
         DataError: other names or another number of keypoints.
     """
     kinds = set.intersection(*(set(part.arrays) for part in parts)) if parts else set()
-    names = {(part.mask_classes, part.keypoint_names, part.keypoint_flip or None) for part in parts}
+    names = {(p.mask_classes, p.keypoint_names, p.keypoint_flip or None, p.canonical_focal_px) for p in parts}
     if kinds and len(names) > 1:
         raise DataError(f"labels of different meaning cannot be joined: {sorted(map(str, names))}", where=where)
     arrays = {}

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from perceptransfer.core.config import Configurable
 from perceptransfer.core.errors import ConfigError, DataError
+from perceptransfer.core.features import DEPTH
 from perceptransfer.core.seeding import derive_seed
 from perceptransfer.data.domain import Domain
 from perceptransfer.data.domain_set import DomainSet
@@ -145,7 +146,7 @@ class TransferData(Configurable):
 
     def _read(self) -> _Loaded:
         synthetic, real = self.synthetic.load(self.size), self.real.load(self.size)
-        _same_classes(synthetic, real)
+        _same_meaning(synthetic, real)
         parts = ("train", "val") if self.val_folder == "pool" else ("train",)
         test = _part(real, ("test",), "test")
         pool = _part(real, parts, "train")
@@ -216,12 +217,19 @@ class TransferData(Configurable):
         return kept, leaks
 
 
-def _same_classes(synthetic: ImageSet, real: ImageSet) -> None:
+def _same_meaning(synthetic: ImageSet, real: ImageSet) -> None:
     if synthetic.classes != real.classes:
         raise DataError(
             f"classes differ: synthetic has {list(synthetic.classes)}, real has {list(real.classes)}",
             key="class_map",
             remedy="rename the class folders, or give one of the folders a class_map",
+        )
+    focal = {images.targets.canonical_focal_px for images in (synthetic, real) if DEPTH in images.targets.arrays}
+    if len(focal) > 1:
+        raise DataError(
+            f"depth differs: that of cameras of focal lengths {sorted(map(str, focal))}, None is each image's own",
+            key="canonical_focal_px",
+            remedy="give both sources the same canonical_focal_px, or neither",
         )
 
 

@@ -45,8 +45,9 @@ class View:
         """Labels of the moved images.
 
         Masks and depth take the nearest pixel; beyond the border, where the picture is only a reflection, masks are
-        ignored and depth unknown. Depth keeps its values under magnification. Keypoints move with the picture, those of
-        mirrored images change names by ``keypoint_flip``; they may end outside the picture.
+        ignored and depth unknown. Depth keeps its values under magnification, canonical depth is divided by it.
+        Keypoints move with the picture, those of mirrored images change names by ``keypoint_flip``; they may end
+        outside the picture.
 
         Raises:
             ConfigError: mirrored images of objects whose mirror image has no keypoints.
@@ -58,6 +59,10 @@ class View:
             else:
                 beyond = {MASK: IGNORE, DEPTH: 0}[key]
                 moved[key] = self._sample(values, cv2.INTER_NEAREST, cv2.BORDER_CONSTANT, beyond)
+        if targets.canonical_focal_px is not None and DEPTH in moved:
+            # From results to images, hence the inverse of the magnification.
+            shrunk = np.sqrt(np.abs(np.linalg.det(self.matrix[:, :, :2]))).astype(np.float32)
+            moved[DEPTH] = moved[DEPTH] * shrunk[:, None, None]
         return targets.replace(moved)
 
     def points(self, points: Floats) -> Floats:

@@ -14,7 +14,7 @@ from PIL import Image
 
 from perceptransfer.core.config import config_of, fingerprint, identity_of, instantiate
 from perceptransfer.core.errors import ConfigError, DataError, ImageError
-from perceptransfer.data import Annotated, Bop, Coco, ImageSet
+from perceptransfer.data import Annotated, Bop, Coco, ImageSet, TransferData
 from perceptransfer.render import export_bop, export_coco
 from perceptransfer.render.run import render
 from tests.scenes import small_table
@@ -86,6 +86,40 @@ def test_labels_move_with_the_size(made: Path) -> None:
     known = before[..., 2] > 0
     np.testing.assert_allclose(after[known][:, :2], (before[known][:, :2] + 0.5) / (3, 2) - 0.5, atol=1e-4)
     np.testing.assert_array_equal(after[..., 2], before[..., 2])
+
+
+def test_canonical_depth_is_that_of_a_camera_of_one_focal_length(folder: Path) -> None:
+    edit(folder, lambda rows: rows[0].update(K=[[30.0, 0, 0], [0, 120.0, 0], [0, 0, 1]]))  # 60 over both axes
+    plain = by_name(Annotated(str(folder)).load(SIZE), "depth")
+    images = Annotated(str(folder), canonical_focal_px=90.0).load(SIZE)
+    name, other = rows_of(folder)[0]["file"], rows_of(folder)[1]
+    canonical = by_name(images, "depth")
+    np.testing.assert_allclose(canonical[name], plain[name] * 1.5, rtol=1e-6)
+    own = np.sqrt(other["K"][0][0] * other["K"][1][1])
+    np.testing.assert_allclose(canonical[other["file"]], plain[other["file"]] * (90 / own), rtol=1e-6)
+    # Half as many pixels, half the focal length in pixels.
+    small = by_name(Annotated(str(folder), canonical_focal_px=90.0).load((12, 12)), "depth")
+    assert small[name].max() == pytest.approx(2 * canonical[name].max(), rel=0.1)
+    assert images.targets.take([0]).canonical_focal_px == 90
+
+
+@pytest.mark.parametrize("matrix", [None, [[1.0]], [[0.0, 0, 0], [0, 5.0, 0]], "K"])
+def test_canonical_depth_needs_the_camera(folder: Path, matrix: object) -> None:
+    edit(folder, lambda rows: rows[3].update(K=matrix))
+    assert len(Annotated(str(folder)).load(SIZE)) == 12
+    with pytest.raises(DataError, match=r"camera matrix.*annotations\.jsonl.*|annotations\.jsonl.*camera matrix"):
+        Annotated(str(folder), canonical_focal_px=90.0).load(SIZE)
+    with pytest.raises(ConfigError, match="canonical_focal_px"):
+        Annotated(str(folder), canonical_focal_px=0.0)
+
+
+def test_two_meanings_of_depth_are_not_mixed(made: Path, tmp_path: Path) -> None:
+    metres, canonical = (Annotated(str(made), test_share=0.3, canonical_focal_px=f) for f in (None, 90.0))
+    with pytest.raises(DataError, match="canonical_focal_px"):
+        TransferData(synthetic=canonical, real=metres, size=SIZE, leakage="off").prepare(0)
+    unknown = Annotated(str(made), labels=["mask"], test_share=0.3)
+    assert TransferData(synthetic=canonical, real=unknown, size=SIZE, leakage="off").prepare(0)
+    assert TransferData(synthetic=canonical, real=canonical, size=SIZE, leakage="off").prepare(0)
 
 
 def test_choices_of_classes_kinds_splits_and_counts(folder: Path) -> None:

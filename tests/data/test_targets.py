@@ -238,3 +238,12 @@ def test_no_mirror_image_is_another_meaning_than_none_needed() -> None:
     assert joined([plain, none], "x").keypoint_flip is None and joined([plain, plain], "x").keypoint_flip == ()
     with pytest.raises(DataError, match="different meaning"):
         joined([Targets(values, keypoint_flip=FLIP), none], "x")
+
+
+def test_canonical_depth_is_another_meaning_than_metres() -> None:
+    values = arrays()
+    plain, canonical = Targets(values), Targets(values, canonical_focal_px=90.0)
+    assert plain.digest() != canonical.digest()
+    assert joined([canonical, canonical], "x").canonical_focal_px == canonical.replace({}).canonical_focal_px == 90
+    with pytest.raises(DataError, match="different meaning"):
+        joined([plain, canonical], "x")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -151,6 +152,16 @@ def test_beyond_the_border_masks_are_ignored_and_depth_unknown() -> None:
     outside = small["mask"][:, [0, -1]]
     assert (outside == IGNORE).all() and not small["depth"][:, [0, -1]].any()
     assert set(np.unique(small["depth"])) <= {0.0, 0.5, 1.0}, "nearest neighbour, values as they were"
+
+
+@pytest.mark.parametrize("log_scale", [-0.5, 0.25])
+def test_canonical_depth_shrinks_as_the_picture_is_magnified(log_scale: float) -> None:
+    pixels, plain = blobs(np.array([[30.0, 20.0], [40.0, 30.0]]))
+    zoom = only(log_scale=log_scale, rotate_degrees=20.0, shear_degrees=5.0)
+    metres = zoom.labelled(pixels, plain, 0)[1].arrays["depth"]
+    canonical = zoom.labelled(pixels, replace(plain, canonical_focal_px=90.0), 0)[1]
+    np.testing.assert_allclose(canonical.arrays["depth"], metres * np.exp(-log_scale), rtol=1e-5)
+    assert canonical.canonical_focal_px == 90 and metres.max() == 2
 
 
 def test_every_labelling_of_an_image_moves() -> None:
