@@ -7,7 +7,9 @@ from perceptransfer.learning.build import build_tasks as build_tasks
 from perceptransfer.learning.build import change_tasks as change_tasks
 from perceptransfer.learning.build import initial_checkpoint as initial_checkpoint
 from perceptransfer.learning.build import to_checkpoint as to_checkpoint
+from perceptransfer.learning.fit import Precision as Precision
 from perceptransfer.learning.fit import Runtime as Runtime
+from perceptransfer.learning.fit import computes_bfloat16 as computes_bfloat16
 from perceptransfer.learning.fit import fit as fit
 from perceptransfer.learning.mean_teacher import MeanTeacherModule as MeanTeacherModule
 from perceptransfer.learning.mean_teacher import Teacher as Teacher
@@ -33,6 +35,7 @@ __all__ = [
     "NormMode",
     "Optim",
     "PoseModule",
+    "Precision",
     "Predictions",
     "PseudoLabels",
     "Runtime",
@@ -46,6 +49,7 @@ __all__ = [
     "build_tasks",
     "change_tasks",
     "choose_pseudo_labels",
+    "computes_bfloat16",
     "fit",
     "initial_checkpoint",
     "predict",

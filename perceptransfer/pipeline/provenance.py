@@ -12,6 +12,7 @@ import torch
 
 from perceptransfer.core.config import Configurable, config_of, identity_of
 from perceptransfer.data import TransferData
+from perceptransfer.learning import computes_bfloat16
 
 LIBRARIES = ("perceptransfer", "torch", "torchvision", "timm", "lightning", "albumentations", "peft", "numpy")
 
@@ -24,6 +25,7 @@ def machine() -> dict[str, Any]:
         "system": platform.system(),
         "processor": platform.machine(),
         "cores": os.cpu_count(),
+        "bfloat16": computes_bfloat16(),
         "gpus": gpus,
         "python": platform.python_version(),
         "libraries": {name: _version(name) for name in LIBRARIES},

@@ -12,6 +12,7 @@ from perceptransfer.data import Augmentation, Stream, batches
 from perceptransfer.learning import (
     AlignmentModule,
     Optim,
+    Precision,
     Runtime,
     build_loss,
     build_model,
@@ -46,7 +47,7 @@ class Align(Stage):
         target_augment: Augmentation of real images; null for none.
         ema_decay: Decay of the moving average of weights that is handed on; null hands on the last weights.
         prior_threshold: Total variation between estimated real and synthetic class shares that raises the alarm.
-        precision: Lightning's precision.
+        precision: Lightning's precision; ``bf16-mixed`` means float32 where the hardware lacks bfloat16.
         weighting: How several tasks' losses become one; any `Weighting`, also a user's own by import path. Null for
             their plain sum.
     """
@@ -67,7 +68,7 @@ class Align(Stage):
         target_augment: Augmentation | None = None,
         ema_decay: float | None = None,
         prior_threshold: float = 0.2,
-        precision: Literal["32-true", "16-mixed", "bf16-mixed"] = "32-true",
+        precision: Precision = "32-true",
         weighting: Weighting | None = None,
     ) -> None:
         positive(self.name, steps=steps, batch_size=batch_size, lr=lr)

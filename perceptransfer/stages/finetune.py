@@ -15,6 +15,7 @@ from perceptransfer.data import Augmentation, Domain, Stream, batches
 from perceptransfer.learning import (
     Bars,
     Optim,
+    Precision,
     Runtime,
     SupervisedModule,
     build_model,
@@ -66,7 +67,7 @@ class Finetune(Stage):
         balanced: Draw the labelled classes equally often.
         augment: Augmentation of real images; null for none.
         source_augment: Augmentation of synthetic images; null for none.
-        precision: Lightning's precision.
+        precision: Lightning's precision; ``bf16-mixed`` means float32 where the hardware lacks bfloat16.
         weighting: How several tasks' losses become one; any `Weighting`, also a user's own by import path. Null for
             their plain sum.
         tasks: What the model is to learn from here on, where that is something else than before: the encoder goes on
@@ -97,7 +98,7 @@ class Finetune(Stage):
         balanced: bool = True,
         augment: Augmentation | None = None,
         source_augment: Augmentation | None = None,
-        precision: Literal["32-true", "16-mixed", "bf16-mixed"] = "32-true",
+        precision: Precision = "32-true",
         weighting: Weighting | None = None,
         tasks: list[Task] | None = None,
     ) -> None:

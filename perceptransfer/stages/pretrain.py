@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 from perceptransfer.core.checkpoint import Checkpoint
 from perceptransfer.core.config import config_of, instantiate
 from perceptransfer.core.errors import ConfigError
 from perceptransfer.data import Augmentation, Stream, batches
-from perceptransfer.learning import Optim, Runtime, SupervisedModule, build_model, build_tasks, fit, to_checkpoint
+from perceptransfer.learning import (
+    Optim,
+    Precision,
+    Runtime,
+    SupervisedModule,
+    build_model,
+    build_tasks,
+    fit,
+    to_checkpoint,
+)
 from perceptransfer.stages.base import Domains, Stage, StageResult, positive, share
 from perceptransfer.weighting import Weighting
 
@@ -18,7 +27,8 @@ class Pretrain(Stage):
 
     ``roles`` holds ``synthetic`` (source-only training), ``labeled`` (real-only) or both (every batch holds
     ``batch_size`` images of each). ``balanced`` draws the classes equally often. ``weighting`` makes one loss of the
-    tasks' losses: any `Weighting`, also a user's own by import path; null for their plain sum.
+    tasks' losses: any `Weighting`, also a user's own by import path; null for their plain sum. ``precision`` is
+    Lightning's; ``bf16-mixed`` means float32 where the hardware lacks bfloat16.
 
     Raises:
         ConfigError: a domain without labels, or a number out of range.
@@ -37,7 +47,7 @@ class Pretrain(Stage):
         balanced: bool = True,
         augment: Augmentation | None = None,
         ema_decay: float | None = None,
-        precision: Literal["32-true", "16-mixed", "bf16-mixed"] = "32-true",
+        precision: Precision = "32-true",
         weighting: Weighting | None = None,
     ) -> None:
         positive(self.name, steps=steps, batch_size=batch_size, lr=lr)

@@ -15,6 +15,7 @@ from perceptransfer.learning import (
     Bars,
     MeanTeacherModule,
     Optim,
+    Precision,
     Runtime,
     SelfTrainingModule,
     Teacher,
@@ -60,7 +61,7 @@ class SelfTrain(Stage):
         norm: Batch-norm mode, joint or per_domain.
         source_augment: Augmentation of synthetic images; null for none.
         target_augment: Augmentation of kept real images; null for none.
-        precision: Lightning's precision.
+        precision: Lightning's precision; ``bf16-mixed`` means float32 where the hardware lacks bfloat16.
         weighting: How several tasks' losses become one; any `Weighting`, also a user's own by import path. Null for
             their plain sum.
         teacher: How the moving average labels every batch anew, for rounds * steps steps; keep and threshold then mean
@@ -87,7 +88,7 @@ class SelfTrain(Stage):
         norm: Literal["joint", "per_domain"] = "joint",
         source_augment: Augmentation | None = None,
         target_augment: Augmentation | None = None,
-        precision: Literal["32-true", "16-mixed", "bf16-mixed"] = "32-true",
+        precision: Precision = "32-true",
         weighting: Weighting | None = None,
         teacher: Teacher | None = None,
         agreement: float | None = None,

@@ -113,7 +113,7 @@ def test_canonical_depth_needs_the_camera(folder: Path, matrix: object) -> None:
         Annotated(str(folder), canonical_focal_px=0.0)
 
 
-def test_two_meanings_of_depth_are_not_mixed(made: Path, tmp_path: Path) -> None:
+def test_two_meanings_of_depth_are_not_mixed(made: Path) -> None:
     metres, canonical = (Annotated(str(made), test_share=0.3, canonical_focal_px=f) for f in (None, 90.0))
     with pytest.raises(DataError, match="canonical_focal_px"):
         TransferData(synthetic=canonical, real=metres, size=SIZE, leakage="off").prepare(0)

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import math
+import sys
 
 import pytest
 import torch
 
 from perceptransfer.alignment import NoAlignment
 from perceptransfer.core.features import IMAGE, LABEL, SOURCE, TARGET
-from perceptransfer.learning import AlignmentModule, Optim, Runtime, SupervisedModule, build_model, initial_checkpoint
+from perceptransfer.learning import (
+    AlignmentModule,
+    Optim,
+    Runtime,
+    SupervisedModule,
+    build_model,
+    computes_bfloat16,
+    initial_checkpoint,
+)
 from perceptransfer.models import Encoder
 from perceptransfer.stages import Pretrain
 from perceptransfer.tasks import Classification
@@ -110,6 +119,22 @@ def test_the_average_follows_the_weights_and_is_what_is_handed_on() -> None:
             parameter.add_(1.0)
     module.on_train_batch_end(None, None, 0)
     assert all(bool((final[name] < parameter).all()) for name, parameter in net.named_parameters())
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_bfloat16_is_not_emulated(native: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules["perceptransfer.learning.fit"], "computes_bfloat16", lambda accelerator: native)
+    initial = initial_checkpoint(Encoder(options={"widths": [4, 8], "dim": 16, "downsample": "stride"}), TASKS)
+    given = {"synthetic": tiny_data().prepare(0)["synthetic"]}
+    whole, half = (
+        Pretrain(steps=2, batch_size=8, precision=precision).run(initial, given, seed=0, runtime=Runtime("cpu"))
+        for precision in ("32-true", "bf16-mixed")
+    )
+    assert (whole.checkpoint.state_hash() == half.checkpoint.state_hash()) is not native
+
+
+def test_accelerators_compute_bfloat16() -> None:
+    assert computes_bfloat16("gpu") and isinstance(computes_bfloat16("cpu"), bool)
 
 
 @pytest.mark.slow
