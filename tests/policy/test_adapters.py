@@ -113,7 +113,8 @@ def test_transformers_reads_the_folder_too() -> None:
     mean, std = (torch.tensor(values).view(-1, 1, 1) for values in (spec.mean, spec.std))
     with torch.no_grad():
         found = model((floats(images) - mean) / std).pooler_output
-    assert torch.equal(found, encoder(images).pooled)
+    # Two programs of one network: processors differ in the last bit of what they fuse.
+    torch.testing.assert_close(found, encoder(images).pooled, rtol=1e-5, atol=1e-5)
 
 
 def test_timm_is_not_pointed_to_what_it_cannot_build_or_what_was_altered(tmp_path: Path) -> None:
