@@ -16,6 +16,8 @@ from perceptransfer.deploy.formats import missing_export
 def write_int8(source: Path, target: Path, images: Tensor) -> None:
     """Quantise an ONNX graph; activation ranges are taken from ``images`` (``uint8 [n, H, W, 3]``).
 
+    Weights keep seven of eight bits (onnxruntime's ``reduce_range``): the 16-bit sums of x86 without VNNI hold them.
+
     Raises:
         MissingExtraError: onnx or onnxruntime is not installed.
     """
@@ -45,7 +47,7 @@ def write_int8(source: Path, target: Path, images: Tensor) -> None:
             quant_format=QuantFormat.QDQ,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
-            reduce_range=True,  # seven bits of weights: products of eight overflow on x86 without VNNI
+            reduce_range=True,  # seven bits: with eight, sums saturate on x86 without VNNI
             per_channel=True,
         )
     finally:

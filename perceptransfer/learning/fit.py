@@ -66,15 +66,16 @@ class _Report(L.Callback):
 
 
 def computes_bfloat16(accelerator: str = "cpu") -> bool:
-    """Whether training on Lightning's ``accelerator`` has instructions for bfloat16.
+    """Whether Lightning's ``accelerator`` computes in bfloat16; only the processor is asked, the others are said to.
 
-    A processor without them takes ten times as long for a convolution as in float32.
+    Where oneDNN has no such kernels (x86 without AVX-512), a convolution takes ten times as long as in float32.
     """
-    gpu = accelerator not in ("auto", "cpu")
-    if accelerator == "auto":
-        gpu = torch.cuda.is_available() or torch.backends.mps.is_available()
+    if accelerator == "auto" and (torch.cuda.is_available() or torch.backends.mps.is_available()):
+        return True
+    if accelerator not in ("auto", "cpu"):
+        return True
     onednn: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-    return gpu or (onednn and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()))
+    return onednn and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def fit(

@@ -133,8 +133,15 @@ def test_bfloat16_is_not_emulated(native: bool, monkeypatch: pytest.MonkeyPatch)
     assert (whole.checkpoint.state_hash() == half.checkpoint.state_hash()) is not native
 
 
-def test_accelerators_compute_bfloat16() -> None:
-    assert computes_bfloat16("gpu") and isinstance(computes_bfloat16("cpu"), bool)
+@pytest.mark.parametrize("present", [True, False])
+def test_only_the_processor_is_asked_for_bfloat16(present: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: present)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    for kernels in (True, False):
+        monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda kernels=kernels: kernels)
+        monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: True)
+        assert computes_bfloat16("gpu") and computes_bfloat16("cpu") == kernels
+        assert computes_bfloat16("auto") == (present or kernels)
 
 
 @pytest.mark.slow
