@@ -109,7 +109,9 @@ def test_other_renders_of_lmo_are_trained_on_alike(path: Path) -> None:
 
 def test_grey_renders_of_lmo_are_the_coloured_ones_without_colour() -> None:
     base = ROOT / "benchmarks" / "real_fraction" / "lmo.yaml"
-    grey, coloured = (instantiated(base, base.parent / "lmo_renders" / name) for name in ("grey.yaml", "calibrated.yaml"))
+    grey, coloured = (
+        instantiated(base, base.parent / "lmo_renders" / name) for name in ("grey.yaml", "calibrated.yaml")
+    )
     for one, other in ((grey.data.synthetic, coloured.data.synthetic), (grey.data.real, coloured.data.real)):
         assert config_of(one) == config_of(other) | {"init_args": config_of(other)["init_args"] | {"grey": True}}
     assert grey.arms == coloured.arms
