@@ -2,7 +2,8 @@
 
 ``python benchmarks/real_fraction/compare_runs.py FIRST OTHER ...`` reads the ``results.jsonl`` of these folders and
 prints, for every task, arm and fraction that the first and another have, both scores and their difference (positive
-where the other is better) with a 95 % interval and the p of a sign-flip test, after Holm over the table.
+where the other is better) with a 95 % interval and the p of a sign-flip test, after Holm over what is compared at one
+fraction.
 """
 
 from __future__ import annotations
@@ -31,7 +32,12 @@ def table(runs: dict[str, dict[str, Grid]], task: str) -> str:
         for name, grid in others:
             if place in grid.cells and _keys(grid.cells[place]) != _keys(cell):
                 found[place, name] = _compared(cell, grid.cells[place], base.direction)
-    corrected = holm({str(key): row.test.p for key, (_, row) in found.items() if row.test.p is not None})
+    tested = {key: row.test.p for key, (_, row) in found.items() if row.test.p is not None}
+    corrected = {
+        name: p
+        for fraction in {fraction for (_, fraction), _ in tested}
+        for name, p in holm({str(key): p for key, p in tested.items() if key[0][1] == fraction}).items()
+    }
     text = HEAD.format(first=first)
     for ((arm, fraction), name), (scores, row) in found.items():
         p = corrected.get(str(((arm, fraction), name)))
