@@ -67,10 +67,14 @@ def _keys(cell: Cell) -> set[tuple[str, ...]]:
 def main() -> None:
     """Read the folders, print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER")
-    folders: list[Path] = parser.parse_args().folders
+    parser.add_argument("first", type=Path, metavar="FIRST")
+    parser.add_argument("others", nargs="+", type=Path, metavar="OTHER")
+    words = parser.parse_args()
+    folders: list[Path] = [words.first, *words.others]
+    if len({folder.name for folder in folders}) < len(folders):
+        parser.error("rows are named after the folders: their last names must differ")
     runs = {folder.name: gather(read_rows(folder / "results.jsonl")) for folder in folders}
-    print("\n".join(table(runs, task) for task in runs[folders[0].name]))
+    print("\n".join(table(runs, task) for task in runs[words.first.name]))
 
 
 if __name__ == "__main__":

@@ -68,3 +68,14 @@ def test_runs_without_a_seed_in_common_are_refused(checkout: Path, tmp_path: Pat
     done = run(checkout, tmp_path / "one", tmp_path / "two")
 
     assert done.returncode != 0 and "no seed in common" in done.stderr
+
+
+def test_folders_without_results_or_of_one_name_are_refused(checkout: Path, tmp_path: Path) -> None:
+    for folder in ("a/run", "b/run"):
+        append_rows(tmp_path / folder / "results.jsonl", [classified("D", seed, "10", folder) for seed in range(3)])
+
+    absent = run(checkout, tmp_path / "a" / "run", tmp_path / "absent")
+    twice = run(checkout, tmp_path / "a" / "run", tmp_path / "b" / "run")
+
+    assert absent.returncode != 0 and str(tmp_path / "absent" / "results.jsonl") in absent.stderr
+    assert twice.returncode == 2 and "must differ" in twice.stderr
