@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -260,7 +261,16 @@ def test_wrong_words(words: list[str], capsys: pytest.CaptureFixture[str]) -> No
     assert code in (1, 2) and "error" in capsys.readouterr().err
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Child processes see Ctrl-C: a shell's background job ignores it, and so would all that it starts."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_and_kill_lose_nothing_and_the_same_command_goes_on(folders: Path) -> None:
     config = config_of(folders, pipeline__pretrain__steps=60, fractions=[0, 0.3, 0.6], seeds=[0, 1, 2, 3])
     out = folders / "out"
